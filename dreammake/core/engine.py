@@ -1,0 +1,152 @@
+"""The contract of an engine: what runs a model. One file each in `models/`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from dreammake.core.options import (
+    Anything,
+    Dict,
+    Float,
+    Int,
+    OptionSet,
+    Str,
+    Strings,
+)
+from dreammake.core.values import NOTHING, ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One thing to ask: chat messages, as OpenAI writes them (`{"role": ..., "content": ...}`).
+
+    Everything else that shapes the answer (temperature, seed, ...) is in the model's options.
+    `schema` is a JSON Schema that the answer should fit.
+    """
+
+    messages: tuple[Mapping[str, Any], ...]
+    schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `text` is None where the request failed; then `error` says why."""
+
+    text: str | None
+    finish_reason: str = "stop"
+    """`stop`: it ended by itself; `length`: cut by `max_tokens`; `error`."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    seconds: float | None = None
+    reasoning: str | None = None
+    error: Failure | None = None
+    cached: bool = False
+    missing: bool = False
+    """Only in a dry run: it is not in the cache and would have to be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a request has no answer: a code, a sentence, and whether every other request would fail the same way
+    (`fatal`: a wrong key, a dead endpoint), so that the job stops at once."""
+
+    code: str
+    message: str
+    hint: str = ""
+    fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request on its way to an engine: `sample` is its occurrence (0 for the first of equal requests),
+    `seed` the seed for it (an engine that samples by itself uses it; `explicit_seed` says that the user gave one)."""
+
+    request: Request
+    seed: int
+    explicit_seed: bool = False
+    sample: int = 0
+    max_tokens: int | None = None
+    options: Mapping[str, Any] | None = None
+    """The request options (`ModelOptions.of_request`) of this use, where they differ from the engine's spec: uses of
+    one model that differ only in these share its engine."""
+
+
+class ModelOptions(OptionSet):
+    """What every engine takes."""
+
+    system = Str("The system prompt, put before the messages of a step that has none.", default=None)
+    temperature = Float("Randomness of sampling; 0 takes the likeliest token.", default=None, at_least=0)
+    top_p = Float("Nucleus sampling: the share of probability kept.", default=None, at_least=0, at_most=1)
+    max_tokens = Int("Longest answer.", unit="tokens", default=None, at_least=1)
+    stop = Strings("Texts at which the answer ends.", default=None)
+    seed = Int("Seed of the sampling.", default=None)
+    presence_penalty = Float("Penalty on tokens that are there already.", default=None)
+    frequency_penalty = Float("Penalty on tokens by how often they are there.", default=None)
+    extra = Dict("More fields for the engine's request, as they are.", default=None)
+    concurrency = Int("How many requests run at once.", default=None, at_least=1, result=False)
+    timeout = Float("Longest wait for one answer.", unit="s", default=600.0, result=False)
+    retries = Int("How often a request that failed for a passing reason is tried again.", default=5, result=False)
+    price = Anything(
+        'Dollars a million tokens: a number, or {"input": ..., "output": ...}.', default=None, result=False
+    )
+
+    @staticmethod
+    def of_request() -> tuple[str, ...]:
+        """The options that each request brings along, and that a running engine need not know beforehand."""
+        return tuple(name for name, option in ModelOptions.declared().items() if option.result)
+
+
+class Engine(Protocol):
+    """A running model. Made once a worker for each distinct `ModelSpec`, and kept for the jobs that follow.
+
+    `window` is how many asks are worth having under way; the asking loop keeps it full and calls `submit` from
+    any thread, but never from two at once. `done` may be called from any thread, once for each ask, in any order.
+
+    An engine class may have three more things. `heavy = True`: it holds a model in memory, so only one is kept when
+    idle. `weights(spec, path) -> Path | None`, static: the file whose content is the model; None where the name says
+    it all. `settled(spec) -> ModelSpec`, static: the spec with what it takes from the environment filled in.
+    """
+
+    Options: ClassVar[type[ModelOptions]]
+    version: ClassVar[int]
+    window: int
+
+    def submit(self, ask: Ask, done: Callable[[Answer], None]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EngineContext:
+    """What an engine gets when it is made: `Engine(spec, context)`.
+
+    `path` finds a project path on disk; `gpus` are the ids this job may use; `threads` its CPU threads.
+    """
+
+    path: Callable[[str], Path]
+    threads: int = 1
+    gpus: tuple[int, ...] = ()
+    say: Callable[[str], None] = field(default=print)
+
+
+def request_body(spec: ModelSpec, ask: Ask) -> dict[str, Any]:
+    """The request as an OpenAI chat completion body (only the fields that are set)."""
+    options = spec.options if ask.options is None else ask.options
+    messages = [dict(message) for message in ask.request.messages]
+    body: dict[str, Any] = {"model": spec.model, "messages": messages}
+    for name in ("temperature", "top_p", "stop", "presence_penalty", "frequency_penalty"):
+        if options.get(name) is not None:
+            body[name] = options[name]
+    if ask.max_tokens is not None:
+        body["max_tokens"] = ask.max_tokens
+    if ask.explicit_seed:
+        body["seed"] = ask.seed
+    if ask.request.schema is not None:
+        body["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": dict(ask.request.schema)},
+        }
+    return {**body, **(options.get("extra") or NOTHING)}

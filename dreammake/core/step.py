@@ -1,0 +1,126 @@
+"""The contract of a step. A step is one file: its declaration is its reference page, and it has one method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from dreammake.core.job import Kind, Put
+from dreammake.core.options import OptionSet
+from dreammake.core.rows import Rows
+from dreammake.core.values import ModelSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dreammake.core.engine import Answer, Request
+
+Columns = tuple[str, ...]
+
+
+class Look(Protocol):
+    """What a step may see of the world while the graph is planned: columns, and nothing else."""
+
+    def columns(self, path: str) -> Columns | None:
+        """The columns of an input dataset of the rule, or None while they are not known."""
+
+    def source(self, path: str) -> Path:
+        """Where a path of the project lies on disk. Raises DreamError if it leaves the project."""
+
+
+class Work(Protocol):
+    """What a running step may use. A dry run gives one that asks no model and writes nothing."""
+
+    inputs: tuple[Put, ...]
+    outputs: tuple[Put, ...]
+
+    def open(self, path: str) -> Rows:
+        """The rows of an input dataset. They can be read again, and know their count."""
+
+    def path(self, path: str) -> Path:
+        """Where a path of the project lies on disk."""
+
+    def folder(self) -> Path:
+        """A new empty folder that is gone when the job ends."""
+
+    def output_folder(self) -> Path:
+        """The folder that becomes the first output when the job is done."""
+
+    def checkpoint_folder(self) -> Path:
+        """A folder that outlives a killed job of the same recipe, and is gone once its target is there."""
+
+    def spool(self, rows: Rows) -> Spooled:
+        """The rows written to disk, so that they can be read again and in any order."""
+
+    def ask(self, model: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
+        """One answer a request, in order; from the prompt cache where it is there. Requests are drawn lazily,
+        as many ahead as the model answers at once. A failed request is an answer with `error`."""
+
+    def progress(self, done: int, total: int | None = None, **measures: float) -> None:
+        """How many rows the step has made so far, or training steps with figures of now such as `loss`."""
+
+    def say(self, line: str) -> None:
+        """One line for the job's log."""
+
+
+class Spooled(Rows):
+    """Rows on disk, memory-mapped: `table` is the whole, without being in memory."""
+
+    table: pa.Table
+    count: int
+
+
+class Step:
+    """Base of all steps.
+
+    The docstring of a step is its page: one sentence first. `example` is a whole Dreamfile that runs.
+    """
+
+    version: ClassVar[int] = 1
+    """Raise it when the same options and rows would give other rows: what was made before is then stale."""
+    named: ClassVar[Literal["no", "column", "maybe-column", "method"]] = "no"
+    """What the NAME in `STEP NAME:` is."""
+    value: ClassVar[str | None] = None
+    """The option that the value after the colon sets: `take: 10`."""
+    block: ClassVar[str | None] = None
+    """The `Dict` option that gathers the names of the indented block which no option declares: `split:`."""
+    source: ClassVar[bool] = False
+    """It makes rows and takes none, so it stands first."""
+    last: ClassVar[bool] = False
+    """Its result is the target itself, so it stands last."""
+    makes: ClassVar[Kind] = "dataset"
+    pure: ClassVar[bool] = True
+    """A dry run may run it: it asks only models, through `Work`, and runs no code of the user's."""
+    Options: ClassVar[type[OptionSet]] = OptionSet
+    paper: ClassVar[str] = ""
+    """What the DataDreamer paper (Table 2) calls it."""
+    example: ClassVar[str] = ""
+
+    @classmethod
+    def options_for(cls, name: str | None) -> type[OptionSet]:
+        """The options of `STEP NAME:`; only `train METHOD:` has others for each name."""
+        return cls.Options
+
+    @classmethod
+    def columns(cls, options: OptionSet, name: str | None, have: Columns | None, look: Look) -> Columns | None:
+        """The columns after the step, given those before it (None: not known yet).
+
+        Templates, expressions and `ColumnNames` options are checked against `have` before this is called.
+        Raises `Wrong` for what only the step can see.
+        """
+        if have is None or name is None:
+            return have
+        return have if name in have else (*have, name)
+
+    def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows | Mapping[str, Rows]:
+        """The rows after the step, made lazily. A `last` step may return rows by output name."""
+        raise NotImplementedError
+
+
+def input_path(work: Work, name: str | None = None) -> str | None:
+    """The path of a job's input by its name in the rule, or of its first input."""
+    for put in work.inputs:
+        if name is None or put.name == name:
+            return put.path
+    return None

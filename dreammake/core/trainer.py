@@ -1,0 +1,45 @@
+"""The contract of a trainer: one training method, one file in `trainers/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from dreammake.core.options import OptionSet
+from dreammake.core.rows import Rows
+from dreammake.core.step import Columns
+
+
+class Training(Protocol):
+    """What a running trainer may use."""
+
+    train: Rows
+    eval: Rows | None
+    folder: Path
+    """Where the model folder is written; complete when the trainer returns."""
+    checkpoints: Path
+    """A folder that outlives a killed job of the same recipe."""
+    base: str | Path
+    """The base model: a hub name, or the folder on disk when it is a target, a local model or the embedded one."""
+
+    def progress(self, done: int, total: int | None = None, **measures: float) -> None:
+        """Steps done, and figures of now such as `loss`."""
+
+    def say(self, line: str) -> None: ...
+
+
+class Trainer:
+    """Base of all training methods: `train METHOD:`."""
+
+    version: ClassVar[int] = 1
+    Options: ClassVar[type[OptionSet]] = OptionSet
+    paper: ClassVar[str] = ""
+    example: ClassVar[str] = ""
+
+    @classmethod
+    def needs(cls, options: OptionSet, have: Columns | None) -> None:
+        """Check what only the method can see before anything runs. Raises `Wrong`."""
+
+    def run(self, options: Any, training: Training) -> None:
+        """Train, and leave a folder that `from_pretrained` opens."""
+        raise NotImplementedError

@@ -1,0 +1,202 @@
+"""Runs jobs in warm worker processes on this machine.
+
+A worker is forked when it is first wanted and kept for the jobs that follow, so imports and loaded models are paid
+for once. A worker that dies takes one job with it, never the build. Forking needs a parent without threads: the
+build loop has none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dreammake.core.job import Job
+from dreammake.core.options import OptionSet
+from dreammake.plan.ports import Done, Failed, Message, OutputRecord, Progressed
+
+GRACE = 10.0
+"""How many seconds a worker has to end cleanly before it is killed."""
+
+Serve = Callable[[socket.socket], None]
+"""What a worker process does with its end of the connection: `run.worker.serve`."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    pid: int
+    connection: socket.socket
+    models: frozenset[str] = frozenset()
+    """Models of its last job: they may still be loaded."""
+    job: str | None = None
+    buffer: bytearray = field(default_factory=bytearray)
+
+
+class Local:
+    """The executor `local`: at most as many workers as jobs run at once."""
+
+    class Options(OptionSet):
+        """None: `-j` and the pools decide how many jobs run."""
+
+    def __init__(self, serve: Serve) -> None:
+        self._serve = serve
+        self._workers: dict[int, _Worker] = {}
+        self._selector = selectors.DefaultSelector()
+        self._stopping = False
+
+    def start(self, job: Job, claim: Mapping[str, Any]) -> None:
+        worker = self._idle(_models_of(job)) or self._fork()
+        worker.job, worker.models = job.id, _models_of(job)
+        document = json.dumps({"job": job.to_json(), "claim": dict(claim)}) + "\n"
+        try:
+            worker.connection.sendall(document.encode())
+        except OSError:
+            # It died while it was idle. Its end is read as the job's, which is then run again.
+            pass
+
+    def wait(self, timeout: float | None) -> list[Message]:
+        messages: list[Message] = []
+        for key, _ in self._selector.select(timeout):
+            messages += self._read(key.data)
+        return messages
+
+    def stop(self, now: bool) -> None:
+        self._stopping = True
+        for worker in list(self._workers.values()):
+            if now:
+                _kill(worker.pid)
+            elif worker.job is not None:
+                _send(worker, b'{"stop": true}\n')
+
+    def close(self) -> None:
+        """End the workers: idle ones by the end of their connection, and any that linger by force."""
+        for worker in self._workers.values():
+            self._selector.unregister(worker.connection)
+            worker.connection.close()
+        deadline = time.monotonic() + GRACE
+        for worker in self._workers.values():
+            while _is_alive(worker.pid) and time.monotonic() < deadline:
+                time.sleep(0.005)
+            _kill(worker.pid)
+        self._workers.clear()
+        self._selector.close()
+
+    def _idle(self, models: frozenset[str]) -> _Worker | None:
+        """An idle worker, best one that has the models loaded."""
+        idle = [worker for worker in self._workers.values() if worker.job is None]
+        return max(idle, key=lambda worker: (worker.models == models, not worker.models), default=None)
+
+    def _fork(self) -> _Worker:
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            self._be_worker(theirs)
+        theirs.close()
+        worker = _Worker(pid, ours)
+        self._workers[pid] = worker
+        self._selector.register(ours, selectors.EVENT_READ, worker)
+        return worker
+
+    def _be_worker(self, connection: socket.socket) -> None:
+        """The child: a session of its own, nothing open but its connection and the standard streams."""
+        status = 1
+        try:
+            os.setsid()
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            keep = connection.fileno()
+            os.closerange(3, keep)
+            os.closerange(keep + 1, 4096)
+            null = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(null, 0)
+            self._serve(connection)
+            status = 0
+        finally:
+            os._exit(status)
+
+    def _read(self, worker: _Worker) -> list[Message]:
+        try:
+            data = worker.connection.recv(1 << 16)
+        except OSError:
+            data = b""
+        if not data:
+            return self._lost(worker)
+        worker.buffer += data
+        *lines, rest = worker.buffer.split(b"\n")
+        worker.buffer = rest
+        return [message for line in lines for message in self._message(worker, json.loads(line))]
+
+    def _message(self, worker: _Worker, data: Mapping[str, Any]) -> list[Message]:
+        job = worker.job
+        if job is None:
+            return []
+        match data:
+            case {"done": {"outputs": outputs, "seconds": seconds, "facts": facts}}:
+                worker.job = None
+                return [(job, Done(tuple(OutputRecord(*output) for output in outputs), seconds, facts))]
+            case {"failed": diagnostics, "interrupted": interrupted}:
+                worker.job = None
+                return [(job, Failed(tuple(diagnostics), interrupted=interrupted))]
+            case {"progress": fields}:
+                return [(job, Progressed(fields))]
+        return []
+
+    def _lost(self, worker: _Worker) -> list[Message]:
+        """The worker is gone: say how its process ended, as the failure of its job."""
+        self._selector.unregister(worker.connection)
+        worker.connection.close()
+        del self._workers[worker.pid]
+        _, status = os.waitpid(worker.pid, 0)
+        if worker.job is None:
+            return []
+        code = os.waitstatus_to_exitcode(status)
+        if code == -signal.SIGKILL and not self._stopping:
+            how, hint = "was killed (SIGKILL), most likely out of memory", "give it less to hold, or run fewer jobs: -j1"
+        elif code < 0:
+            how, hint = f"died of {signal.Signals(-code).name}", "its log may say more"
+        else:
+            how, hint = f"ended with status {code}", "its log may say more"
+        diagnostic = {"code": "worker-lost", "message": f"the process of this job {how}", "hint": hint}
+        return [(worker.job, Failed((diagnostic,), lost=True, interrupted=self._stopping))]
+
+
+def _models_of(job: Job) -> frozenset[str]:
+    found = set()
+    for step in job.steps:
+        for value in step.options.values():
+            if isinstance(value, dict) and "$model" in value:
+                found.add(f"{value['$model']['engine']} {value['$model']['model']}")
+    return frozenset(found)
+
+
+def _send(worker: _Worker, line: bytes) -> None:
+    try:
+        worker.connection.sendall(line)
+    except OSError:
+        pass
+
+
+def _kill(pid: int) -> None:
+    """End a worker and whatever it started, and collect it."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except OSError:
+        pass
+    try:
+        os.waitpid(pid, 0)
+    except OSError:
+        pass
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG) == (0, 0)
+    except OSError:
+        return False

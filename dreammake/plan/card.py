@@ -1,0 +1,28 @@
+"""The card of a target: what it was made from and how, as `dreammake.json` holds it beside the target's files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dreammake.core import fingerprint
+from dreammake.plan.graph import Graph, PlannedJob
+
+CARD_VERSION = 1
+
+
+def card_of(graph: Graph, job: PlannedJob, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The card: rule, recipe, and the content of every input. No times: equal builds have equal cards."""
+    recipe = graph.recipe(job)
+    return {
+        "version": CARD_VERSION,
+        "rule": job.rule.name,
+        "doc": job.rule.doc,
+        "wildcards": dict(job.wildcards),
+        "recipe": fingerprint.of_value([recipe.shared.digest, recipe.own_text, sorted(inputs.items())]),
+        "ingredients": [[item.where, item.kind, item.shown or item.value] for item in recipe.ingredients()],
+        "inputs": dict(inputs),
+        "protected": [
+            put.path for output, put in zip(job.rule.outputs, job.outputs, strict=True) if output.protected
+        ],
+    }

@@ -1,0 +1,124 @@
+"""The check of columns and kinds through the whole graph, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dreammake.core.diagnostic import DreamError, Errors
+from dreammake.core.options import ColumnNames, Wrong
+from dreammake.core.spelling import nearest
+from dreammake.core.step import Columns
+from dreammake.lang.dreamfile import PER_JOB, StepDecl
+from dreammake.plan.graph import Graph, PlannedJob
+
+
+def check_columns(graph: Graph) -> dict[str, Columns | None]:
+    """The columns of every dataset in the graph, None where they cannot be known yet. Raises DreamError with every
+    misspelt column and wrong kind."""
+    errors = Errors()
+    check = _Check(graph, errors)
+    for job in graph.jobs:
+        check.job(job)
+    errors.check()
+    return check.known
+
+
+class _Check:
+    def __init__(self, graph: Graph, errors: Errors) -> None:
+        self.graph = graph
+        self.errors = errors
+        self.known: dict[str, Columns | None] = {}
+        self._seen: dict[Any, dict[int, Columns | None]] = {}
+
+    def columns(self, path: str) -> Columns | None:
+        if path not in self.known:
+            self.known[path] = self.graph.disk.columns(path)
+        return self.known[path]
+
+    def source(self, path: str) -> Path:
+        return self.graph.disk.locate(path)
+
+    def job(self, job: PlannedJob) -> None:
+        rule = job.rule
+        if rule.steps[-1].kind.makes == "file" and len(rule.steps) == 1:
+            for put in job.outputs:
+                self.known[put.path] = None
+            return
+        datasets = [put for put in job.inputs if put.kind != "model"]
+        per_job = any(setting.value is PER_JOB for step in rule.steps for setting in step.settings.values())
+        key = (rule.name, tuple(self.columns(put.path) for put in datasets), job.id if per_job else "")
+        found = self._seen.get(key)
+        if found is None:
+            found = self._seen[key] = self._run(job)
+        for at, put in enumerate(job.outputs):
+            self.known[put.path] = found[at]
+
+    def _run(self, job: PlannedJob) -> dict[int, Columns | None]:
+        """The columns of each output of a job."""
+        rule = job.rule
+        have: Columns | None = ()
+        if not rule.steps[0].kind.source:
+            if not self._kind_fits(job):
+                return dict.fromkeys(range(len(job.outputs)))
+            first = job.inputs[0].path if job.inputs else None
+            have = None if first is None or job.unknown else self.columns(first)
+        names = self.graph.names(job)
+        origin = f"`{job.inputs[0].path}`" if job.inputs else "this rule"
+        for number, step in enumerate(rule.steps):
+            where = origin if not number else "what the steps before it make"
+            have = self._step(step, names, have, where)
+        given = rule.settings.get("columns")
+        if given is not None and have is None:
+            have = tuple(given.value)
+        return dict.fromkeys(range(len(job.outputs)), have)
+
+    def _step(self, step: StepDecl, names: Mapping[str, Any], have: Columns | None, where: str) -> Columns | None:
+        if have is not None:
+            self._check_reads(step, names, have, where)
+        try:
+            return step.kind.columns(step.options(names), step.name, have, self)
+        except Wrong as wrong:
+            self.errors.add(wrong.code, wrong.message, _place(step, wrong), hint=wrong.hint)
+        except DreamError as error:
+            self.errors.take(error)
+        return None
+
+    def _check_reads(self, step: StepDecl, names: Mapping[str, Any], have: Columns, where: str) -> None:
+        for setting in step.settings.values():
+            wanted = dict(setting.columns)
+            if isinstance(setting.option, ColumnNames):
+                wanted |= {column: setting.expr.span for column in setting.value_for(names) or ()}
+            for column, span in wanted.items():
+                if column in have:
+                    continue
+                near = nearest(column, have)
+                label = "columns here: " + (", ".join(have[:12]) + (", …" if len(have) > 12 else "") if have else "none")
+                hint = f"did you mean `{near}`?" if near else ""
+                reader = "prompt" if setting.option.when == "text" else step.word
+                message = f"the {reader} reads `{column}`, which {where} does not have"
+                self.errors.add("unknown-column", message, span, label=label, hint=hint)
+
+    def _kind_fits(self, job: PlannedJob) -> bool:
+        """Is what the first step reads a dataset?"""
+        if not job.inputs or not job.rule.steps[0].kind.pure:
+            return True
+        put = job.inputs[0]
+        kind = put.kind or self.graph.disk.kind(put.path)
+        if kind != "model":
+            return True
+        declared = job.rule.inputs[0].span if job.rule.inputs else job.rule.span
+        step = job.rule.steps[0].word
+        message = f"`{step}` reads rows, but `{put.path}` is a model"
+        self.errors.add("wrong-kind", message, declared, hint="put a dataset first, and the model after it")
+        return False
+
+
+def _place(step: StepDecl, wrong: Wrong) -> Any:
+    """The narrowest place: the option that the sentence names, else the value, else the step."""
+    for name, setting in step.settings.items():
+        if f"`{name}`" in wrong.message:
+            return setting.expr.span
+    value = step.settings.get(step.kind.value or "") or step.settings.get(step.kind.block or "")
+    return value.expr.span if value is not None else step.span

@@ -1,0 +1,258 @@
+"""Asks models: each request is looked up in the prompt cache, and only what is not there goes to an engine."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dreammake.core.diagnostic import Diagnostic, DreamError
+from dreammake.core.engine import Answer, Ask, Engine, EngineContext, Request
+from dreammake.core.values import NOTHING, ModelSpec
+from dreammake.run.request_flow import Entry, Flow, Keeper, Lane
+from dreammake.run.request_key import EngineOf, Occurrences, Use, engine_key, engine_spec, use_for
+from dreammake.store.file_digests import FileDigests
+from dreammake.store.prompt_cache import PromptCache
+
+CHUNK = 256
+"""How many requests are looked up at once."""
+PATIENCE = 0.05
+"""How long, in seconds, requests that come slowly are gathered before those are looked up."""
+AHEAD = 2048
+"""How many requests are drawn beyond those that fit the engine's window."""
+
+
+@dataclass(slots=True)
+class Stats:
+    """What was asked since this was made: for events, the log and the bill. `cost` is in dollars."""
+
+    cached: int = 0
+    asked: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+
+    def add(self, answer: Answer, price: Any = None) -> None:
+        """Count an answer that came from the engine."""
+        self.asked += 1
+        self.failed += answer.error is not None
+        self.prompt_tokens += answer.prompt_tokens or 0
+        self.completion_tokens += answer.completion_tokens or 0
+        self.cost += cost_of(price, answer.prompt_tokens or 0, answer.completion_tokens or 0)
+
+
+class Asker:
+    """Answers to requests, from caches and engines. Made once a worker, and kept between its jobs.
+
+    `prompts` is the folder of the caches; `engine_of` gives the engine class of a name; `identities` the fingerprints
+    of the job's inputs by path (set it anew for each job), by which models that are targets are told apart.
+    `stats` counts; put a new one there to begin again.
+    """
+
+    def __init__(
+        self,
+        prompts: Path,
+        engine_of: EngineOf,
+        context: EngineContext,
+        identities: Mapping[str, str] = NOTHING,
+    ) -> None:
+        self.identities = identities
+        self.stats = Stats()
+        self._prompts = prompts
+        self._engine_of = engine_of
+        self._context = context
+        self._digests = FileDigests(prompts / "models.json")
+        self._caches: dict[str, PromptCache] = {}
+        self._lanes: dict[str, Lane] = {}
+        self._keeper = Keeper()
+        self._lock = threading.RLock()
+
+    def ask(self, spec: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
+        """One answer a request, in order, made lazily. A failed one is an answer with `error`.
+
+        Raises DreamError (exit code 1) where every request would fail, once those under way are kept.
+        """
+        use = use_for(spec, self._engine_of, self.identities, self._digests, self._context.path)
+        yield from _Asking(self, use).answers(requests)
+
+    def close(self) -> None:
+        """End the engines, keep what has arrived, and close the caches."""
+        with self._lock:
+            for lane in self._lanes.values():
+                lane.engine.close()
+            self._lanes.clear()
+            self._keeper.close()
+            for cache in self._caches.values():
+                cache.close()
+            self._caches.clear()
+
+    def cache_of(self, use: Use) -> PromptCache:
+        with self._lock:
+            if use.file not in self._caches:
+                self._caches[use.file] = PromptCache(
+                    self._prompts / use.file, about=use.identity, say=self._context.say
+                )
+            return self._caches[use.file]
+
+    def lane_of(self, use: Use) -> Lane:
+        """The line before the engine of a model, which is made if none runs; counts one more user."""
+        with self._lock:
+            key = engine_key(use.spec)
+            lane = self._lanes.pop(key, None) or self._new_lane(use.spec)
+            self._lanes[key] = lane  # the last one is the one used last
+            lane.users += 1
+            self._keeper.start()
+            return lane
+
+    def leave(self, lane: Lane) -> None:
+        with self._lock:
+            lane.users -= 1
+
+    @property
+    def keeper(self) -> Keeper:
+        return self._keeper
+
+    def _new_lane(self, spec: ModelSpec) -> Lane:
+        kind = self._engine_of(spec.engine)
+        if _heavy(kind):
+            idle = [key for key, lane in self._lanes.items() if _heavy(type(lane.engine)) and not lane.users]
+            for key in idle:
+                self._lanes.pop(key).engine.close()
+        return Lane(kind(engine_spec(spec), self._context), self._keeper)  # type: ignore[call-arg]
+
+
+class _Asking:
+    """One call of `ask`: what is held between drawing a request and giving its answer."""
+
+    def __init__(self, asker: Asker, use: Use) -> None:
+        self._asker = asker
+        self._use = use
+        self._cache = asker.cache_of(use)
+        self._flow = Flow(self._cache, use.max_tokens, self._count)
+        self._lane: Lane | None = None
+        self._held: deque[Entry] = deque()
+        self._asking: dict[bytes, Entry] = {}
+        """Where sampling is deterministic: held requests by key, so that equal ones are one."""
+        self._occurrences = Occurrences()
+
+    def answers(self, requests: Iterable[Request]) -> Iterator[Answer]:
+        source = iter(requests)
+        more = True
+        try:
+            while more or self._held:
+                if self._held and (answer := self._held[0].answer) is not None:
+                    self._check()
+                    self._forget(self._held.popleft())
+                    yield answer
+                elif more and len(self._held) < self._bound():
+                    chunk = _chunk(source)
+                    more = bool(chunk)
+                    self._hold(chunk)
+                else:
+                    self._wait(self._held[0])
+                self._check()
+        finally:
+            self._leave()
+
+    def _hold(self, requests: list[Request]) -> None:
+        """Look requests up, and put those that no answer is known of in line."""
+        fresh: list[tuple[Entry, Request, int]] = []
+        for request in requests:
+            request = self._use.complete(request)
+            key, occurrence = self._use.key(request, self._occurrences)
+            if (entry := self._asking.get(key)) is None:
+                entry = Entry(key, None)
+                fresh.append((entry, request, occurrence))
+                if self._use.deterministic:
+                    self._asking[key] = entry
+            else:
+                self._asker.stats.cached += 1
+            self._held.append(entry)
+        found = self._cache.lookup([entry.key for entry, _, _ in fresh], self._use.max_tokens)
+        missing = []
+        for entry, request, occurrence in fresh:
+            entry.answer = found.get(entry.key)
+            if entry.answer is None:
+                entry.ask = self._ask(request, entry.key, occurrence)
+                missing.append(entry)
+        self._asker.stats.cached += len(fresh) - len(missing)
+        if missing:
+            self._lane = self._lane or self._asker.lane_of(self._use)
+            self._lane.put(self._flow, missing)
+
+    def _ask(self, request: Request, key: bytes, occurrence: int) -> Ask:
+        use = self._use
+        return Ask(
+            request,
+            seed=use.seed_of(key, occurrence),
+            explicit_seed=use.seed is not None,
+            sample=occurrence,
+            max_tokens=use.max_tokens,
+            options=use.options,
+        )
+
+    def _bound(self) -> int:
+        return AHEAD + (self._lane.engine.window if self._lane else 0)
+
+    def _forget(self, entry: Entry) -> None:
+        if self._asking.get(entry.key) is entry:
+            del self._asking[entry.key]
+
+    def _wait(self, entry: Entry) -> None:
+        changed = self._asker.keeper.changed
+        with changed:
+            changed.wait_for(lambda: entry.answer is not None or self._flow.stopped)
+
+    def _check(self) -> None:
+        """Raise what stopped the flow, after those under way were kept."""
+        flow = self._flow
+        if not flow.stopped:
+            return
+        changed = self._asker.keeper.changed
+        with changed:
+            changed.wait_for(lambda: flow.under_way == 0)
+        if flow.broken is not None:
+            raise flow.broken
+        assert flow.fatal is not None
+        failure = flow.fatal
+        raise DreamError(Diagnostic(failure.code, failure.message, hint=failure.hint), exit_code=1)
+
+    def _leave(self) -> None:
+        """Submit nothing more, and keep what has arrived: after the last answer, and when the job is interrupted."""
+        self._flow.stopped = True
+        if self._lane is not None:
+            self._asker.leave(self._lane)
+            self._asker.keeper.flush()
+
+    def _count(self, answer: Answer) -> None:
+        self._asker.stats.add(answer, self._use.spec.options.get("price"))
+
+
+def _chunk(source: Iterator[Request]) -> list[Request]:
+    """The next requests: at most CHUNK, and fewer where they come slowly. Empty at the end."""
+    until = time.monotonic() + PATIENCE
+    chunk: list[Request] = []
+    for request in source:
+        chunk.append(request)
+        if len(chunk) == CHUNK or time.monotonic() > until:
+            break
+    return chunk
+
+
+def cost_of(price: Any, prompt_tokens: float, completion_tokens: float) -> float:
+    """Dollars, by a price in dollars a million tokens: a number, or {"input": ..., "output": ...}; 0 without one."""
+    match price:
+        case int() | float():
+            return float(price) * (prompt_tokens + completion_tokens) / 1e6
+        case {"input": per_input, "output": per_output}:
+            return float(per_input * prompt_tokens + per_output * completion_tokens) / 1e6
+    return 0.0
+
+
+def _heavy(kind: type[Engine]) -> bool:
+    return bool(getattr(kind, "heavy", False))

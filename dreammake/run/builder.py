@@ -1,0 +1,267 @@
+"""The build loop: start what is ready and fits the pools, then reap. The only place where jobs are begun.
+
+It is told a plan and carries it out through an executor; it decides nothing twice. A job that only follows is judged
+again when what it reads is built: where that came out the same, it is fresh after all (early cut-off).
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dreammake.core.diagnostic import Diagnostic
+from dreammake.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobFresh,
+    JobProgress,
+    JobStarted,
+)
+from dreammake.plan.bind import job_of
+from dreammake.plan.card import card_of
+from dreammake.plan.graph import PlannedJob
+from dreammake.plan.plan import Plan, Verdict
+from dreammake.plan.pool import Pools
+from dreammake.plan.ports import Done, Executor, Failed, Progressed, Record
+from dreammake.plan.priority import priorities
+from dreammake.plan.resources import wants_of
+from dreammake.plan.stale import input_fingerprints, inputs_text, judge
+from dreammake.run.messages import diagnostic_from_json
+
+TICK = 0.1
+"""Longest wait, in seconds, between two looks at the clock and at signals."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a build ended: targets by what became of them."""
+
+    built: list[str] = field(default_factory=list)
+    fresh: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a build behaves: `keep_going` after failures; what is written to the build log goes to `remember`."""
+
+    keep_going: bool = False
+    log_path: Callable[[str], str] = lambda target: ""
+    remove: Callable[[str], None] = lambda path: None
+    """Removes a `temp` target."""
+
+
+class Builder:
+    """One round: everything that a plan knows how to build."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        executor: Executor,
+        pools: Pools,
+        log: Any,
+        show: Callable[[Event], None],
+        tick: Callable[[], None],
+        policy: Policy,
+        stopping: Callable[[], int],
+        run: str,
+    ) -> None:
+        self.plan = plan
+        self.outcome = Outcome()
+        self._executor = executor
+        self._pools = pools
+        self._log = log
+        self._show = show
+        self._tick = tick
+        self._policy = policy
+        self._stopping = stopping
+        self._run = run
+        self._waiting: dict[str, int] = {}
+        self._ready: list[tuple[tuple[float, ...], str]] = []
+        self._running: dict[str, tuple[dict[str, Any], float]] = {}
+        self._attempts: dict[str, int] = {}
+        self._closed: set[str] = set()
+        self._priority = priorities(plan)
+        self._stopped = 0
+
+    def run(self) -> Outcome:
+        """Build until nothing is left that can be built."""
+        todo = {verdict.job.id for verdict in self.plan.todo}
+        for verdict in self.plan.todo:
+            self._waiting[verdict.job.id] = sum(need.id in todo for need in verdict.job.needs)
+        for verdict in self.plan.todo:
+            self._pools.check(wants_of(verdict.job), verdict.job.id, verdict.job.rule.span)
+        for verdict in self.plan.todo:
+            if not self._waiting[verdict.job.id]:
+                self._is_ready(verdict)
+        while self._ready or self._running:
+            self._heed_signals()
+            self._start_some()
+            if not self._running:
+                break
+            self._reap(self._executor.wait(TICK))
+            self._tick()
+        done = {*self.outcome.built, *self.outcome.fresh, *self.outcome.failed}
+        self.outcome.skipped = [job for job in todo if job not in done]
+        return self.outcome
+
+    def _heed_signals(self) -> None:
+        wanted = self._stopping()
+        if wanted > self._stopped:
+            self.outcome.interrupted = True
+            self._stopped = wanted
+            self._executor.stop(now=wanted > 1)
+
+    @property
+    def _may_start(self) -> bool:
+        return not self._stopped and (self._policy.keep_going or not self.outcome.failed)
+
+    def _start_some(self) -> None:
+        """Start what fits, best first; what does not fit now is looked at again when something ends."""
+        if not self._may_start:
+            self._ready.clear()
+            return
+        held: list[tuple[tuple[float, ...], str]] = []
+        while self._ready and self._pools.running < self._pools.cpus and len(held) < 100:
+            entry = heapq.heappop(self._ready)
+            verdict = self.plan.verdicts[entry[1]]
+            wants = wants_of(verdict.job)
+            if self._pools.fits(wants):
+                self._start(verdict, self._pools.take(wants))
+            else:
+                held.append(entry)
+        for entry in held:
+            heapq.heappush(self._ready, entry)
+
+    def _is_ready(self, verdict: Verdict) -> None:
+        """All that the job reads is there. A follower may turn out fresh; one whose inputs are unknown waits for
+        the next round."""
+        job = verdict.job
+        if job.unknown is not None:
+            return
+        if verdict.action == "follow":
+            reasons = judge(self.plan.graph, job, verdict.record, self.plan.contents, self._log)
+            if not reasons:
+                self._is_fresh(verdict)
+                return
+            verdict.reasons = reasons
+        heapq.heappush(self._ready, (self._priority[job.id], job.id))
+
+    def _is_fresh(self, verdict: Verdict) -> None:
+        assert verdict.record is not None
+        for output in verdict.record.outputs:
+            self.plan.contents[output.path] = output.fingerprint
+        self.outcome.fresh.append(verdict.job.id)
+        self._show(JobFresh(verdict.job.id))
+        self._release(verdict.job)
+
+    def _release(self, job: PlannedJob) -> None:
+        """Tell those that need the job, and remove `temp` targets that nobody needs any more."""
+        self._closed.add(job.id)
+        for after in job.needed_by:
+            if after.id in self._waiting:
+                self._waiting[after.id] -= 1
+                if not self._waiting[after.id]:
+                    self._is_ready(self.plan.verdicts[after.id])
+        for one in (job, *job.needs):
+            self._remove_temporary(one)
+
+    def _remove_temporary(self, job: PlannedJob) -> None:
+        if not any(output.temp for output in job.rule.outputs) or not job.needed_by:
+            return
+        if all(after.id in self._closed or after.id not in self._waiting for after in job.needed_by):
+            for output, put in zip(job.rule.outputs, job.outputs, strict=True):
+                if output.temp:
+                    self._policy.remove(put.path)
+
+    def _start(self, verdict: Verdict, claim: dict[str, Any]) -> None:
+        job = verdict.job
+        claim["log"] = self._policy.log_path(job.id)
+        attempt = self._attempts[job.id] = self._attempts.get(job.id, 0) + 1
+        inputs = {put.path: self.plan.contents[put.path] for put in job.inputs}
+        card = card_of(self.plan.graph, job, inputs)
+        self._running[job.id] = (claim, time.time())
+        self._show(JobStarted(job.id, job.rule.name, tuple(reason.kind for reason in verdict.reasons), attempt))
+        self._executor.start(job_of(self.plan.graph, job, card, wants_of(job)), claim)
+
+    def _reap(self, messages: Iterable[tuple[str, Done | Failed | Progressed]]) -> None:
+        for target, message in messages:
+            match message:
+                case Progressed(fields):
+                    self._show(JobProgress(target, **fields))
+                case Done():
+                    self._done(target, message)
+                case Failed():
+                    self._failed(target, message)
+
+    def _end(self, target: str) -> tuple[Verdict, dict[str, Any], float]:
+        claim, started = self._running.pop(target)
+        log = claim.pop("log", "")
+        self._pools.give_back(claim)
+        return self.plan.verdicts[target], {"log": log}, started
+
+    def _done(self, target: str, done: Done) -> None:
+        verdict, claim, started = self._end(target)
+        job = verdict.job
+        old = {output.path: output.fingerprint for output in verdict.record.outputs} if verdict.record else {}
+        changed = any(old.get(output.path) != output.fingerprint for output in done.outputs)
+        recipe = self.plan.graph.recipe(job)
+        inputs = input_fingerprints(job, self.plan.contents)
+        assert inputs is not None
+        record = Record(
+            target,
+            job.rule.name,
+            recipe.shared.digest,
+            recipe.own_text,
+            inputs_text(inputs),
+            done.outputs,
+            time.time(),
+            done.seconds,
+            done.facts,
+        )
+        shared = [[*item.row(), item.shown] for item in recipe.shared.ingredients]
+        self._log.put(record, shared)
+        self._log.add_job(self._run, target, job.rule.name, started, done.seconds, "built", done.facts, claim["log"])
+        verdict.record = record
+        for output in done.outputs:
+            self.plan.contents[output.path] = output.fingerprint
+        self.outcome.built.append(target)
+        self._show(JobFinished(target, done.seconds, changed, done.facts))
+        self._release(job)
+
+    def _failed(self, target: str, failed: Failed) -> None:
+        verdict, claim, started = self._end(target)
+        job = verdict.job
+        retries = setting(job, "retries", 0)
+        interrupted = failed.interrupted or bool(self._stopped)
+        again = not interrupted and self._attempts[target] <= retries
+        seconds = time.time() - started
+        outcome = "interrupted" if failed.interrupted else "failed"
+        self._log.add_job(self._run, target, job.rule.name, started, seconds, outcome, {}, claim["log"])
+        if failed.interrupted:
+            return
+        diagnostics = tuple(_placed(data, job) for data in failed.diagnostics)
+        self._show(JobFailed(target, diagnostics, claim["log"], again))
+        if again:
+            heapq.heappush(self._ready, (self._priority[target], target))
+        else:
+            self.outcome.failed.append(target)
+
+
+def setting(job: PlannedJob, name: str, default: Any) -> Any:
+    """A setting of the job's rule."""
+    found = job.rule.settings.get(name)
+    return default if found is None or found.value is None else found.value
+
+
+def _placed(data: Mapping[str, Any], job: PlannedJob) -> Diagnostic:
+    """The failure of a job, shown at its rule, or at its only step."""
+    steps = job.rule.steps
+    span = steps[0].span if len(steps) == 1 else job.rule.span
+    return diagnostic_from_json(data, span=span)

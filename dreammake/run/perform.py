@@ -1,0 +1,174 @@
+"""Does one job: builds its outputs in a temporary folder, then fsync, rename, in this order and no other.
+
+Killed at any instant, a target is complete or absent; what was asked is in the prompt cache.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shlex
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dreammake.core.catalog import Catalog
+from dreammake.core.diagnostic import fail
+from dreammake.core.job import Job, Put, StepCall
+from dreammake.core.rows import Rows
+from dreammake.core.values import from_json
+from dreammake.run.work import JobWork
+from dreammake.store import files
+
+CARD = "dreammake.json"
+
+Send = Callable[[Mapping[str, Any]], None]
+
+
+class Performer:
+    """Does the jobs of one worker; keeps what outlives a job (loaded models) in `JobWork`'s asker."""
+
+    def __init__(self, root: Path, state: Path, send: Send) -> None:
+        self._root = root
+        self._state = state
+        self._send = send
+        self._catalog = Catalog()
+        self._numbers = itertools.count()
+        self._asker: Any = None
+
+    def close(self) -> None:
+        if self._asker is not None:
+            self._asker.close()
+
+    def perform(self, job: Job, claim: Mapping[str, Any]) -> dict[str, Any]:
+        """Build the outputs of a job; gives `{"outputs": [[path, fingerprint, signature], ...], "seconds", "facts"}`."""
+        began = time.monotonic()
+        temporary = self._state / "tmp" / f"{os.getpid()}-{next(self._numbers)}"
+        temporary.mkdir(parents=True)
+        places = {put.path: self._place(temporary, number, put) for number, put in enumerate(job.outputs)}
+        work = JobWork(self._root, self._state, job, claim, temporary, places, self._send, self._shared_asker)
+        try:
+            before = {put.path: files.signature(self._root / put.path) for put in job.outputs}
+            self._run_steps(job, work, places)
+            outputs = [self._finish(job, put, places[put.path], before[put.path], work) for put in job.outputs]
+        finally:
+            work.close()
+            shutil.rmtree(temporary, ignore_errors=True)
+        return {"outputs": outputs, "seconds": time.monotonic() - began, "facts": work.facts()}
+
+    def _place(self, temporary: Path, number: int, put: Put) -> Path:
+        folder = temporary / f"o{number}"
+        folder.mkdir()
+        return folder / os.path.basename(put.path)
+
+    def _shared_asker(self, make: Callable[[], Any]) -> Any:
+        if self._asker is None:
+            self._asker = make()
+        return self._asker
+
+    def _run_steps(self, job: Job, work: JobWork, places: Mapping[str, Path]) -> None:
+        rows: Rows | None = None
+        kinds = [self._catalog.find("steps", call.step) for call in job.steps]
+        if not kinds[0].source and kinds[0].makes == "dataset" and job.inputs:
+            rows = work.open(job.inputs[0].path)
+        made: Any = rows
+        for call, kind in zip(job.steps, kinds, strict=True):
+            options = self._options(call, kind, job, places)
+            made = kind().run(options, call.name, made, work)
+        if isinstance(made, Rows):
+            made = {job.outputs[0].name or "": made}
+        for put in job.outputs:
+            rows = (made or {}).get(put.name or "")
+            if rows is not None:
+                work.write(rows, places[put.path])
+
+    def _options(self, call: StepCall, kind: Any, job: Job, places: Mapping[str, Path]) -> Any:
+        written = from_json(call.options, os.environ)
+        for name, value in written.items():
+            if isinstance(value, str) and "\ue000" in value:
+                written[name] = _with_outputs(value, job, places)
+        return kind.options_for(call.name)(written)
+
+    def _finish(self, job: Job, put: Put, made: Path, before: str | None, work: JobWork) -> list[str]:
+        """Move an output to its place. Gives its path, fingerprint and signature."""
+        target = self._root / put.path
+        if not made.exists():
+            if before != files.signature(target) and target.exists():
+                return [put.path, files.fingerprint_path(target), files.signature(target) or ""]
+            hint = "a command writes to `{output}`" if job.steps[-1].step == "shell" else "the log may say why"
+            fail("missing-output", f"the job ended, but did not make `{put.path}`", hint=hint, exit_code=1)
+        content = files.fingerprint_path(made)
+        if made.is_dir():
+            # No times and no counts of what was asked: equal builds leave equal bytes.
+            card = {**job.card, "target": put.path, "content": content, "rows": work.facts().get("rows")}
+            (made / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        _sync(made)
+        replace(made, target, self._state / "tmp")
+        if put.path in job.card.get("protected", ()):
+            _make_readonly(target)
+        return [put.path, content, files.signature(target) or ""]
+
+
+def _with_outputs(command: str, job: Job, places: Mapping[str, Path]) -> str:
+    """The command with the marks of outputs replaced by where they are built; marks stand inside single quotes."""
+    for number, put in enumerate(job.outputs):
+        inside = shlex.quote(str(places[put.path]) + " ")[1:-2]
+        command = command.replace(f"\ue000{number}\ue001", inside)
+    return command
+
+
+def _sync(path: Path) -> None:
+    """Put a file, or a folder with all in it, safely on the disk."""
+    if path.is_dir():
+        from dreammake.store.dataset_writer import sync_folder
+
+        sync_folder(path)
+        return
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def replace(made: Path, target: Path, trash: Path) -> None:
+    """Put `made` at `target` by renames. What was there is gone only then."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        fail("not-a-folder", f"`{target.parent.name}` is a file, but a target lies below it", exit_code=1)
+    if target.is_dir() and not target.is_symlink():
+        old = trash / f"old-{os.getpid()}-{target.name}"
+        os.rename(target, old)
+        os.rename(made, target)
+        remove(old)
+    elif made.is_dir() and os.path.lexists(target):
+        os.unlink(target)
+        os.rename(made, target)
+    else:
+        os.replace(made, target)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder, read-only or not."""
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+        return
+    for folder, _, _ in os.walk(path):
+        os.chmod(folder, 0o755)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _make_readonly(path: Path) -> None:
+    if path.is_dir():
+        for folder, _, names in os.walk(path):
+            for name in names:
+                os.chmod(os.path.join(folder, name), 0o444)
+            os.chmod(folder, 0o555)
+    else:
+        os.chmod(path, 0o444)
+
+

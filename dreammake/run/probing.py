@@ -1,0 +1,129 @@
+"""What a dry run has instead of asking: it looks answers up, counts what would be asked, and writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from dreammake.core.engine import Answer, Request
+from dreammake.core.values import NOTHING, ModelSpec
+from dreammake.run.asking import CHUNK, cost_of
+from dreammake.run.request_key import EngineOf, Occurrences, use_for
+from dreammake.store.file_digests import FileDigests
+from dreammake.store.prompt_cache import PromptCache, Typical
+
+_GUESSED_ANSWER = 200.0
+"""Tokens of an answer of a model that has answered nothing yet."""
+
+
+@dataclass(slots=True)
+class Probe:
+    """What one step would ask of one model, counted while its rows are read.
+
+    `characters` are those of the prompts to run. `exact` is false where the model is still to be built.
+    """
+
+    spec: ModelSpec
+    total: int = 0
+    cached: int = 0
+    characters: int = 0
+    exact: bool = True
+    typical: Typical = field(default_factory=Typical)
+    window: int = 1
+
+    @property
+    def to_run(self) -> int:
+        return self.total - self.cached
+
+    @property
+    def prompt_tokens(self) -> float:
+        """About four characters a token."""
+        return self.characters / 4
+
+    @property
+    def completion_tokens(self) -> float:
+        limit = self.spec.options.get("max_tokens")
+        each = self.typical.completion_tokens or _GUESSED_ANSWER
+        return self.to_run * (min(each, limit) if limit else each)
+
+    @property
+    def tokens(self) -> int:
+        return round(self.prompt_tokens + self.completion_tokens)
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars; None where the model declares no price."""
+        price = self.spec.options.get("price")
+        return None if price is None else cost_of(price, self.prompt_tokens, self.completion_tokens)
+
+    @property
+    def seconds(self) -> float | None:
+        """None where no answer of the model tells how long one takes."""
+        each = self.typical.seconds
+        return None if each is None else self.to_run * each / self.window
+
+
+class Prober:
+    """Looks requests up and asks nothing: a request that is not in the cache gets an answer that is `missing`.
+
+    `probes` has one entry for each call of `ask`, in the order of the calls. Opens caches read-only; makes no file.
+    """
+
+    def __init__(
+        self,
+        prompts: Path,
+        engine_of: EngineOf,
+        path: Callable[[str], Path],
+        identities: Mapping[str, str] = NOTHING,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self.identities = identities
+        self.probes: list[Probe] = []
+        self._prompts = prompts
+        self._engine_of = engine_of
+        self._path = path
+        self._say = say
+        self._digests = FileDigests(prompts / "models.json", readonly=True)
+
+    def ask(self, spec: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
+        probe = Probe(spec)
+        self.probes.append(probe)
+        if spec.target and spec.model not in self.identities:
+            return self._unknown(probe, requests)
+        return self._look_up(probe, requests)
+
+    def _unknown(self, probe: Probe, requests: Iterable[Request]) -> Iterator[Answer]:
+        probe.exact = False
+        for request in requests:
+            _count(probe, request)
+            yield Answer(None, missing=True)
+
+    def _look_up(self, probe: Probe, requests: Iterable[Request]) -> Iterator[Answer]:
+        use = use_for(probe.spec, self._engine_of, self.identities, self._digests, self._path)
+        cache = PromptCache(self._prompts / use.file, readonly=True, say=self._say)
+        probe.typical = cache.typical()
+        probe.window = int(probe.spec.options.get("concurrency") or self._engine_of(probe.spec.engine).window)
+        source, occurrences, missing = iter(requests), Occurrences(), set[bytes]()
+        try:
+            while chunk := [use.complete(request) for request in islice(source, CHUNK)]:
+                keys = [use.key(request, occurrences)[0] for request in chunk]
+                found = cache.lookup(keys, use.max_tokens)
+                for key, request in zip(keys, chunk, strict=True):
+                    if key in found or key in missing:
+                        probe.total += 1
+                        probe.cached += 1
+                    else:
+                        _count(probe, request)
+                        if use.deterministic:
+                            missing.add(key)
+                    yield found.get(key) or Answer(None, missing=True)
+        finally:
+            cache.close()
+
+
+def _count(probe: Probe, request: Request) -> None:
+    """Count a request that would be asked."""
+    probe.total += 1
+    probe.characters += sum(len(str(message.get("content", ""))) for message in request.messages)

@@ -1,0 +1,152 @@
+"""What tells one request from another: the key under which its answer is kept, and the seed that it is asked with.
+
+The only place where keys are made. A key is 20 bytes: 16 of the request's digest, 4 of its occurrence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dreammake.core.engine import Engine, ModelOptions, Request
+from dreammake.core.fingerprint import canonical, of_value
+from dreammake.core.options import Path as PathOption
+from dreammake.core.values import ModelSpec, to_json
+from dreammake.store.file_digests import FileDigests
+
+EngineOf = Callable[[str], type[Engine]]
+"""The engine class of a name: the catalog's, in a build."""
+
+_VERSION = 1
+"""Raise it when what is in a key changes: no answer kept before is then found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One model as one step uses it: what all the keys of its requests share.
+
+    `identity` is the model without its sampling; `file` the name of its prompt cache; `options` the request options
+    that are set, `max_tokens` among them.
+    """
+
+    spec: ModelSpec
+    identity: Mapping[str, Any]
+    file: str
+    prefix: bytes
+    options: Mapping[str, Any]
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether equal requests have equal answers."""
+        return self.options.get("temperature") == 0
+
+    @property
+    def max_tokens(self) -> int | None:
+        return self.options.get("max_tokens")
+
+    @property
+    def seed(self) -> int | None:
+        """The user's seed."""
+        return self.options.get("seed")
+
+    def complete(self, request: Request) -> Request:
+        """The request with the model's system prompt, unless it has one of its own."""
+        system = self.options.get("system")
+        if system is None or any(message.get("role") == "system" for message in request.messages):
+            return request
+        return replace(request, messages=({"role": "system", "content": str(system)}, *request.messages))
+
+    def key(self, request: Request, occurrences: Occurrences) -> tuple[bytes, int]:
+        """The key of a request and its occurrence: always 0 where sampling is deterministic."""
+        digest = self.digest(request)
+        occurrence = 0 if self.deterministic else occurrences.next(digest)
+        return digest + occurrence.to_bytes(4, "big"), occurrence
+
+    def digest(self, request: Request) -> bytes:
+        """16 bytes of all that shapes the answer, but its occurrence and `max_tokens`."""
+        content = canonical([list(map(dict, request.messages)), request.schema])
+        return hashlib.sha256(self.prefix + content.encode("utf-8", "surrogatepass")).digest()[:16]
+
+    def seed_of(self, key: bytes, occurrence: int) -> int:
+        """The seed of the k-th equal request, 31 bits: never from its place among the others."""
+        if self.seed is not None:
+            return (self.seed + occurrence) & 0x7FFFFFFF
+        return int.from_bytes(hashlib.sha256(key).digest()[:4], "big") & 0x7FFFFFFF
+
+
+def use_for(
+    spec: ModelSpec,
+    engine_of: EngineOf,
+    identities: Mapping[str, str],
+    digests: FileDigests,
+    path: Callable[[str], Path],
+) -> Use:
+    """How a step uses a model.
+
+    An option that has its default, and one that changes no answer, is in no key. `identities` are fingerprints of the
+    job's inputs by path, `digests` finds those of model files, `path` a project path on disk. Raises KeyError where
+    the model is a target whose fingerprint is not known, DreamError where its file is missing.
+    """
+    engine = engine_of(spec.engine)
+    if settled := getattr(engine, "settled", None):
+        spec = settled(spec)
+    weights = engine.weights(spec, path) if hasattr(engine, "weights") and not spec.target else None
+    declared = engine.Options.declared()
+    given = {name: value for name, value in spec.options.items() if value is not None}
+    of_request = {name: given[name] for name in ModelOptions.of_request() if name in given}
+    own = {
+        name: identities.get(value, value) if isinstance(declared[name], PathOption) else value
+        for name, value in given.items()
+        if name not in of_request and declared[name].result and value != declared[name].default
+    }
+    identity = {
+        "engine": spec.engine,
+        "version": engine.version,
+        "model": identities[spec.model] if spec.target else digests.of(weights) if weights else spec.model,
+        "options": to_json(own),
+    }
+    in_key = {name: value for name, value in of_request.items() if name not in ("system", "max_tokens")}
+    prefix = hashlib.sha256(canonical([_VERSION, identity, to_json(in_key)]).encode("utf-8", "surrogatepass")).digest()
+    return Use(spec, identity, f"{_slug(spec.model)}-{of_value(identity)[:8]}.sqlite", prefix, of_request)
+
+
+class Occurrences:
+    """Counts equal requests of one `ask`: 0 for the first, 1 for the second, ...
+
+    Only 64 bits of each digest are kept, so that a million requests take some 80 MB; two that share them by chance
+    would be told apart needlessly, the same way each time.
+    """
+
+    def __init__(self) -> None:
+        self._once: set[int] = set()
+        self._more: dict[int, int] = {}
+
+    def next(self, digest: bytes) -> int:
+        short = int.from_bytes(digest[:8], "big")
+        if short not in self._once:
+            self._once.add(short)
+            return 0
+        count = self._more[short] = self._more.get(short, 0) + 1
+        return count
+
+
+def engine_key(spec: ModelSpec) -> str:
+    """What two uses must share to share a running engine: all but the request options and the model's name."""
+    of_request = ModelOptions.of_request()
+    options = {name: value for name, value in spec.options.items() if name not in of_request}
+    return canonical([spec.engine, spec.model, spec.target, to_json(options)])
+
+
+def engine_spec(spec: ModelSpec) -> ModelSpec:
+    """The spec that an engine is made with: without request options, which each ask brings along."""
+    of_request = ModelOptions.of_request()
+    return replace(spec, options={name: value for name, value in spec.options.items() if name not in of_request})
+
+
+def _slug(model: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.")
+    return name[-60:].lstrip("-.") or "model"

@@ -1,0 +1,151 @@
+"""What a running step may use: inputs, temporary folders, models, progress (`core.step.Work`)."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dreammake.core.engine import Answer, EngineContext, Request
+from dreammake.core.job import Job
+from dreammake.core.rows import Rows
+from dreammake.core.step import Spooled
+from dreammake.core.values import ModelSpec
+
+PROGRESS_EVERY = 0.1
+"""Seconds between two progress messages."""
+
+
+class JobWork:
+    """The `Work` of one job in a worker."""
+
+    def __init__(
+        self,
+        root: Path,
+        state: Path,
+        job: Job,
+        claim: Mapping[str, Any],
+        temporary: Path,
+        places: Mapping[str, Path],
+        send: Callable[[Mapping[str, Any]], None],
+        shared_asker: Callable[[Callable[[], Any]], Any],
+    ) -> None:
+        self.inputs = job.inputs
+        self.outputs = job.outputs
+        self.log_path = claim.get("log")
+        self._root = root
+        self._state = state
+        self._job = job
+        self._claim = claim
+        self._temporary = temporary
+        self._places = places
+        self._send = send
+        self._shared_asker = shared_asker
+        self._numbers = itertools.count()
+        self._asker: Any = None
+        self._facts: dict[str, Any] = {}
+        self._sent = 0.0
+
+    def open(self, path: str) -> Rows:
+        from dreammake.store.dataset import open_dataset
+
+        return open_dataset(self.path(path))
+
+    def path(self, path: str) -> Path:
+        return self._root / path
+
+    def folder(self) -> Path:
+        folder = self._temporary / f"f{next(self._numbers)}"
+        folder.mkdir()
+        return folder
+
+    def output_folder(self) -> Path:
+        """Where the (only) output is built, made as an empty folder."""
+        place = self._places[self._job.outputs[0].path]
+        place.mkdir(exist_ok=True)
+        return place
+
+    def output_path(self, path: str) -> Path:
+        """Where an output is built, until it is moved to `path`."""
+        return self._places[path]
+
+    def checkpoint_folder(self) -> Path:
+        """A folder that outlives the job when it is killed, for the next job of the same recipe."""
+        folder = self._state / "checkpoints" / str(self._job.card.get("recipe", "unknown"))
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def spool(self, rows: Rows) -> Spooled:
+        from dreammake.store.dataset import spool
+
+        return spool(rows, self.folder())
+
+    def ask(self, model: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
+        from dreammake.run.asking import Asker, Stats
+
+        asker = self._shared_asker(self._new_asker)
+        if self._asker is None:
+            self._asker = asker
+            asker.stats = Stats()
+        asker.identities = self._job.card.get("inputs", {})
+        return asker.ask(model, requests)  # type: ignore[no-any-return]
+
+    def _new_asker(self) -> Any:
+        from dreammake.core.catalog import Catalog
+        from dreammake.run.asking import Asker
+
+        gpus = tuple(self._claim.get("gpus", ()))
+        context = EngineContext(self.path, os.cpu_count() or 1, gpus, self.say)
+        return Asker(self._state / "prompts", lambda name: Catalog().find("models", name), context)
+
+    def write(self, rows: Rows, folder: Path) -> None:
+        """Write a dataset, telling how far it is."""
+        from dreammake.store.dataset_writer import write_dataset
+
+        facts = write_dataset(self._counted(rows), folder)
+        self._facts["rows"] = self._facts.get("rows", 0) + facts.rows
+
+    def _counted(self, rows: Rows) -> Rows:
+        def batches() -> Iterator[Any]:
+            done = 0
+            for batch in rows:
+                yield batch
+                done += batch.num_rows
+                self.progress(done, rows.count)
+
+        return Rows(rows.columns, batches, rows.count)
+
+    def progress(self, done: int, total: int | None = None, **measures: float) -> None:
+        now = time.monotonic()
+        if now - self._sent < PROGRESS_EVERY:
+            return
+        self._sent = now
+        fields: dict[str, Any] = {"done": done, "total": total, "measures": measures}
+        if self._asker is not None:
+            fields |= {"prompts_cached": self._asker.stats.cached, "prompts_asked": self._asker.stats.asked}
+        if measures:
+            fields["unit"] = "steps"
+        self._send({"progress": fields})
+
+    def say(self, line: str) -> None:
+        print(line, flush=True)
+
+    def facts(self) -> dict[str, Any]:
+        """What the build log and the card tell of the job: rows, prompts, tokens, cost."""
+        facts = dict(self._facts)
+        if self._asker is not None:
+            stats = self._asker.stats
+            facts |= {
+                "prompts_cached": stats.cached,
+                "prompts_asked": stats.asked,
+                "prompt_tokens": stats.prompt_tokens,
+                "completion_tokens": stats.completion_tokens,
+                "cost": stats.cost,
+            }
+        return facts
+
+    def close(self) -> None:
+        """Nothing of the job is left open."""

@@ -1,0 +1,228 @@
+"""A build from the command line's point of view: lock, plan, rounds of the build loop, seal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dreammake.core.events import BuildFinished, BuildStarted, Event, GraphGrew
+from dreammake.executors.local import Local
+from dreammake.plan.plan import Plan
+from dreammake.plan.pool import Pools
+from dreammake.plan.selection import Selection
+from dreammake.run.builder import Builder, Outcome, Policy
+from dreammake.run.perform import remove
+from dreammake.run.worker import Worker
+from dreammake.session.sealing import seal
+from dreammake.session.session import ROUNDS, Session
+from dreammake.store.lock import BuildLock
+
+KEPT_RUNS = 20
+"""Runs whose job logs are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What the command line says of a build."""
+
+    targets: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    jobs: int | None = None
+    keep_going: bool = False
+    force: bool = False
+    pools: Mapping[str, int] = field(default_factory=dict)
+    confirm: Callable[[Plan], bool] | None = None
+    """Asked before anything runs; False ends the build."""
+    seal_path: str = ""
+    seal_key: str = ""
+    """Where a verdict of "nothing to do" is kept, and what it is valid for."""
+
+
+@dataclass(slots=True)
+class Signals:
+    """Counts Ctrl-C (and SIGTERM): once means no new work, twice means now."""
+
+    count: int = 0
+    _before: dict[int, Any] = field(default_factory=dict)
+
+    def __enter__(self) -> Signals:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _hear(self, *_: object) -> None:
+        self.count += 1
+
+
+class Building:
+    """One build: `run` gives its exit code."""
+
+    def __init__(
+        self,
+        session: Session,
+        options: BuildOptions,
+        show: Callable[[Event], None],
+        tick: Callable[[], None],
+        waiting: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        self._session = session
+        self._options = options
+        self._show = show
+        self._tick = tick
+        self._waiting = waiting
+        self._name = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
+        self._state = session.place.state
+        self._total = Outcome()
+        self._planned_fresh = 0
+
+    def run(self) -> int:
+        """Build what is stale: 0 done, 1 a job failed, 130 interrupted. Raises DreamError for a wrong plan."""
+        began = time.monotonic()
+        lock = BuildLock(self._state / "lock")
+        with Signals() as signals:
+            if not lock.acquire(self._waiting, lambda: signals.count):
+                return 130
+            try:
+                selection = self._session.select(self._options.targets, self._options.exclude, self._options.force)
+                finished = self._rounds(selection, signals)
+            finally:
+                lock.release()
+        if not finished:
+            return 130 if signals.count else 1
+        total = self._total
+        self._show(
+            BuildFinished(
+                len(total.built),
+                len(total.failed),
+                len(total.skipped),
+                self._planned_fresh + len(total.fresh),
+                time.monotonic() - began,
+                total.interrupted,
+            )
+        )
+        return 130 if total.interrupted else 1 if total.failed or total.skipped else 0
+
+    def _rounds(self, selection: Selection, signals: Signals) -> bool:
+        """Plan and build until no part of the graph is unknown. False where nothing was begun after all."""
+        self._clear_temporary()
+        plan = self._session.plan(selection)
+        self._remember(plan)
+        if not plan.todo and not plan.graph.pending:
+            self._planned_fresh = len(plan.verdicts)
+            self._show(BuildStarted(0, 0, self._planned_fresh))
+            seal(self._session, self._options, plan)
+            return True
+        if self._options.confirm is not None and not self._options.confirm(plan):
+            return False
+        executor = Local(lambda connection: Worker(self._session.place.root, self._state, connection).serve())
+        try:
+            self._build(selection, plan, executor, signals)
+        finally:
+            executor.close()
+        return True
+
+    def _build(self, selection: Selection, plan: Plan, executor: Local, signals: Signals) -> None:
+        self._show(BuildStarted(len(plan.of("build")), len(plan.of("follow")), len(plan.of("fresh"))))
+        cpus = self._options.jobs or len(os.sched_getaffinity(0))
+        for _ in range(ROUNDS):
+            self._planned_fresh = len(plan.of("fresh")) - len(self._total.built)
+            pools = Pools(cpus, _memory(), _gpus(), self._options.pools)
+            policy = Policy(self._options.keep_going, self._log_path, self._remove)
+            builder = Builder(
+                plan, executor, pools, self._session.log, self._show, self._tick, policy, lambda: signals.count, self._name
+            )
+            outcome = builder.run()
+            self._add(outcome)
+            if outcome.failed or outcome.interrupted or not outcome.built:
+                break
+            if not plan.graph.pending and all(job.unknown is None for job in plan.graph.jobs):
+                break
+            plan = self._grow(Selection(selection.wanted), plan)
+        else:
+            raise AssertionError("the graph grows without end")
+        if not (self._total.failed or self._total.skipped or self._total.interrupted):
+            self._seal_after(Selection(selection.wanted))
+
+    def _grow(self, selection: Selection, before: Plan) -> Plan:
+        """Plan again with what is known now."""
+        for path in before.graph.makers:
+            self._session.disk.forget(path)
+        plan = self._session.plan(selection)
+        self._remember(plan)
+        more = len(plan.graph.jobs) - len(before.graph.jobs)
+        if more > 0:
+            self._show(GraphGrew(self._total.built[-1], more))
+        self._total.skipped = []
+        return plan
+
+    def _seal_after(self, selection: Selection) -> None:
+        """Plan once more, so that the next run can know at once that nothing is to do."""
+        for record in self._session.log.records().values():
+            for output in record.outputs:
+                self._session.disk.forget(output.path)
+        plan = self._session.plan(selection)
+        self._remember(plan)
+        if not plan.todo and not plan.graph.pending:
+            seal(self._session, self._options, plan)
+
+    def _remember(self, plan: Plan) -> None:
+        """Keep what the plan learned about files."""
+        disk, log = self._session.disk, self._session.log
+        if disk.learned:
+            log.put_files(disk.learned)
+            disk.learned = {}
+        if plan.touched:
+            changed = []
+            for verdict in plan.verdicts.values():
+                if verdict.record is not None and any(output.path in plan.touched for output in verdict.record.outputs):
+                    outputs = tuple(plan.touched.get(output.path, output) for output in verdict.record.outputs)
+                    changed.append((verdict.record, outputs))
+            log.put_outputs(changed)
+
+    def _add(self, outcome: Outcome) -> None:
+        self._total.built += outcome.built
+        self._total.fresh += outcome.fresh
+        self._total.failed += outcome.failed
+        self._total.skipped = outcome.skipped
+        self._total.interrupted = outcome.interrupted
+
+    def _log_path(self, target: str) -> str:
+        """Where the log of a job is: its folder is made when it is first wanted."""
+        folder = self._state / "jobs" / self._name
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            for old in sorted(path for path in folder.parent.iterdir() if path.is_dir())[:-KEPT_RUNS]:
+                shutil.rmtree(old, ignore_errors=True)
+        name = target.replace("/", "__")
+        return str(folder / f"{name[:180]}.log")
+
+    def _remove(self, path: str) -> None:
+        remove(self._session.disk.locate(path))
+
+    def _clear_temporary(self) -> None:
+        """What killed builds left: this one holds the lock, so nobody works there."""
+        shutil.rmtree(self._state / "tmp", ignore_errors=True)
+        (self._state / "tmp").mkdir(parents=True, exist_ok=True)
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _gpus() -> tuple[str, ...]:
+    """Ids of the GPUs this build may use: CUDA_VISIBLE_DEVICES, or all devices that the driver shows."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return tuple(part for part in given.split(",") if part.strip() and part.strip() != "-1")
+    devices = sorted(path.name[6:] for path in Path("/dev").glob("nvidia[0-9]*"))
+    return tuple(devices)

@@ -1,0 +1,164 @@
+"""Counts what a plan would ask of models: the steps before the question are run in memory, each request is looked up
+in the prompt cache, and nothing is asked or written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dreammake.core.diagnostic import DreamError
+from dreammake.core.engine import Answer, Request
+from dreammake.core.job import Put
+from dreammake.core.rows import Rows
+from dreammake.core.step import Spooled
+from dreammake.core.values import ModelSpec
+from dreammake.lang.dreamfile import StepDecl
+from dreammake.plan.estimate import Prompts
+from dreammake.plan.graph import PlannedJob
+from dreammake.plan.plan import Plan, Verdict
+from dreammake.session.session import Session
+
+
+def estimates(session: Session, plan: Plan) -> dict[str, Prompts]:
+    """The prompts of every job to run that asks a model, by target."""
+    return {
+        verdict.job.id: _of_job(session, plan, verdict)
+        for verdict in plan.todo
+        if _asking(verdict.job) and verdict.job.unknown is None
+    }
+
+
+def _asking(job: PlannedJob) -> list[StepDecl]:
+    """The steps of a job that ask a model."""
+    return [
+        step
+        for step in job.rule.steps
+        if step.kind.makes == "dataset" and step.kind.pure and "model" in step.settings
+    ]
+
+
+def _of_job(session: Session, plan: Plan, verdict: Verdict) -> Prompts:
+    job = verdict.job
+    readable = all(plan.contents.get(put.path) is not None for put in job.inputs if put.kind != "model")
+    if not readable or not all(step.kind.pure for step in job.rule.steps):
+        return _at_most(session, job)
+    with tempfile.TemporaryDirectory() as folder:
+        work = ProbeWork(session, plan, job, Path(folder))
+        broke = False
+        try:
+            _drain(session, plan, job, work)
+        except Exception:
+            # A later step may not bear the nulls that stand for missing answers; what was counted stays true.
+            broke = True
+        return _sum(work, len(_asking(job)), broke)
+
+
+def _drain(session: Session, plan: Plan, job: PlannedJob, work: ProbeWork) -> None:
+    """Run the steps up to the last one that asks."""
+    names = plan.graph.names(job)
+    steps = list(job.rule.steps)
+    last = max(steps.index(step) for step in _asking(job))
+    rows: Any = None
+    if not steps[0].kind.source and job.inputs:
+        rows = work.open(job.inputs[0].path)
+    for step in steps[: last + 1]:
+        rows = step.kind().run(step.options(names), step.name, rows, work)
+    for _ in rows:
+        pass
+
+
+def _sum(work: ProbeWork, asking: int, broke: bool) -> Prompts:
+    probes = work.prober.probes
+    missing = False
+    exact = not broke and len(probes) == asking
+    for probe in probes:
+        exact = exact and probe.exact and not missing
+        missing = missing or probe.to_run > 0
+    total = sum(probe.total for probe in probes)
+    if broke or len(probes) < asking:
+        total += (asking - len(probes)) * max((probe.total for probe in probes), default=0)
+    costs = [probe.cost for probe in probes if probe.cost is not None]
+    times = [probe.seconds for probe in probes if probe.seconds is not None]
+    cached = sum(probe.cached for probe in probes)
+    return Prompts(
+        total,
+        cached,
+        total - cached,
+        exact,
+        sum(probe.tokens for probe in probes if probe.to_run),
+        sum(costs) if costs else None,
+        sum(times) if times else None,
+    )
+
+
+def _at_most(session: Session, job: PlannedJob) -> Prompts:
+    """An input is still to be built: as many as it has rows now, or unknown."""
+    from dreammake.store.dataset import is_dataset, open_dataset
+
+    put = job.inputs[0] if job.inputs else None
+    if put is None:
+        return Prompts(None, exact=False)
+    place = session.disk.locate(put.path)
+    try:
+        rows = open_dataset(place).count if place.is_dir() and is_dataset(place) else None
+    except DreamError:
+        rows = None
+    if rows is None:
+        return Prompts(None, exact=False)
+    total = rows * len(_asking(job))
+    return Prompts(total, 0, total, False)
+
+
+class ProbeWork:
+    """The `Work` of a dry run: it opens inputs and looks answers up; it writes only below a folder that goes."""
+
+    def __init__(self, session: Session, plan: Plan, job: PlannedJob, folder: Path) -> None:
+        from dreammake.run.probing import Prober
+
+        self.inputs: tuple[Put, ...] = job.inputs
+        self.outputs: tuple[Put, ...] = job.outputs
+        self._disk = session.disk
+        self._folder = folder
+        self._number = 0
+        identities = {put.path: content for put in job.inputs if (content := plan.contents.get(put.path))}
+        catalog = session.catalog
+        self.prober = Prober(
+            session.place.state / "prompts",
+            lambda name: catalog.find("models", name),
+            self.path,
+            identities,
+            self.say,
+        )
+
+    def open(self, path: str) -> Rows:
+        from dreammake.store.dataset import open_dataset
+
+        return open_dataset(self.path(path))
+
+    def path(self, path: str) -> Path:
+        return self._disk.locate(path)
+
+    def folder(self) -> Path:
+        self._number += 1
+        folder = self._folder / str(self._number)
+        os.mkdir(folder)
+        return folder
+
+    def spool(self, rows: Rows) -> Spooled:
+        from dreammake.store.dataset import spool
+
+        return spool(rows, self.folder())
+
+    def ask(self, model: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
+        return self.prober.ask(model, requests)
+
+    def progress(self, done: int, total: int | None = None, **measures: float) -> None:
+        """Nobody watches."""
+
+    def say(self, line: str) -> None:
+        """Nobody reads."""
+
+

@@ -1,0 +1,101 @@
+"""A project as one command sees it: Dreamfile, disk, build log, plans."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dreammake.core.catalog import Catalog
+from dreammake.lang.dreamfile import Dreamfile, Rule
+from dreammake.lang.resolve import World, resolve
+from dreammake.plan.columns import check_columns
+from dreammake.plan.graph import Graph, GraphBuilder
+from dreammake.plan.matching import Matcher
+from dreammake.plan.plan import Plan, make_plan
+from dreammake.plan.selection import Selection, select
+from dreammake.session.place import Place
+from dreammake.store.build_log import BuildLogFile
+from dreammake.store.project import ProjectFolder
+
+ROUNDS = 1000
+"""More growths of the graph than any workflow has."""
+
+
+@dataclass(slots=True)
+class Session:
+    """A project as one command sees it. `overrides` are config values by dotted name.
+
+    `write=False` (a dry run, `why`, `status`) leaves no file behind.
+    """
+
+    place: Place
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    write: bool = False
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    _cached: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def catalog(self) -> Catalog:
+        return self._once("catalog", Catalog)
+
+    @property
+    def log(self) -> BuildLogFile:
+        return self._once("log", lambda: BuildLogFile(self.place.state / "state.sqlite", write=self.write))
+
+    @property
+    def disk(self) -> ProjectFolder:
+        return self._once("disk", lambda: ProjectFolder(self.place.root, self.log.files()))
+
+    @property
+    def dreamfile(self) -> Dreamfile:
+        return self._once("dreamfile", self._resolve)
+
+    def _resolve(self) -> Dreamfile:
+        world = World(self.disk, self.environment, self.catalog)
+        dreamfile = resolve(self.place.file, world, self.overrides)
+        matcher = Matcher(dreamfile.rules)
+        self.disk.is_target = lambda path: matcher.match(path) is not None
+        return dreamfile
+
+    def graph(self, wanted: Iterable[str | Rule]) -> Graph:
+        """The graph behind some targets, its columns not yet checked."""
+        return GraphBuilder(self.dreamfile, self.disk, self.catalog).build(wanted)
+
+    def select(self, words: Sequence[str], exclude: Sequence[str] = (), force: bool = False) -> Selection:
+        return select(self.dreamfile, words, exclude, force, self.graph)
+
+    def plan(self, selection: Selection) -> Plan:
+        """The plan for a selection: grown as far as fresh data tells, columns checked. Raises DreamError."""
+        for _ in range(ROUNDS):
+            graph = self.graph(selection.wanted)
+            plan = make_plan(graph, self.disk, self.log, selection.forced)
+            if not self._settle(plan):
+                break
+        check_columns(plan.graph)
+        return plan
+
+    def _settle(self, plan: Plan) -> bool:
+        """Let `column()` read what the plan found fresh. True where the graph can grow by it."""
+        assert self.disk.settled is not None
+        unknown = {unknown.target for unknown in plan.graph.pending}
+        unknown |= {job.unknown.target for job in plan.graph.jobs if job.unknown is not None}
+        makers = plan.graph.makers
+        now = {
+            target
+            for target in unknown
+            if target in makers and plan.verdicts[makers[target].id].action == "fresh"
+        }
+        grown = not now <= self.disk.settled
+        self.disk.settled |= now
+        return grown
+
+    def close(self) -> None:
+        if "log" in self._cached:
+            self.log.close()
+
+    def _once(self, name: str, make: Any) -> Any:
+        if name not in self._cached:
+            self._cached[name] = make()
+        return self._cached[name]

@@ -1,0 +1,70 @@
+"""Rows on disk, read in any order: in windows, so that a shuffled dataset need not fit in memory."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from dreammake.core.rows import BATCH_ROWS, Rows
+from dreammake.core.step import Spooled
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_WINDOW_BYTES = 64 << 20
+_WINDOW_ROWS = 100_000
+
+
+def in_order(spooled: Spooled, order: Sequence[int]) -> Rows:
+    """The rows with these numbers, in this order; they can be read again."""
+    return Rows(spooled.columns, lambda: _windows(spooled, order), len(order))
+
+
+def _windows(spooled: Spooled, order: Sequence[int]) -> Iterator[pa.RecordBatch]:
+    pick = Picker(spooled.table)
+    size = pick.window()
+    for at in range(0, len(order), size):
+        window = pick.rows(order[at : at + size])
+        for begin in range(0, window.num_rows, BATCH_ROWS):
+            yield window.slice(begin, BATCH_ROWS)
+
+
+class Picker:
+    """Takes rows out of a table of many batches; Arrow's own `take` would put the whole together first."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        self._batches = table.to_batches()
+        self._ends = list(accumulate(batch.num_rows for batch in self._batches))
+
+    def window(self) -> int:
+        """How many rows to pick at once: about 64 MiB of them, and a batch at least."""
+        row_bytes = self.table.nbytes // max(1, self.table.num_rows) + 1
+        return min(_WINDOW_ROWS, max(BATCH_ROWS, _WINDOW_BYTES // row_bytes))
+
+    def rows(self, numbers: Sequence[int]) -> pa.RecordBatch:
+        """One batch of the rows with these numbers, in their order."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        wanted = pa.array(numbers, pa.int64())
+        order = pc.array_sort_indices(wanted)
+        ascending = wanted.take(order).to_pylist()
+        pieces, at, begin = [], 0, 0
+        for batch, end in zip(self._batches, self._ends, strict=True):
+            stop = bisect_left(ascending, end, at)
+            if stop > at:
+                pieces.append(batch.take(pa.array([number - begin for number in ascending[at:stop]], pa.int64())))
+            at, begin = stop, end
+        if not pieces:
+            return _empty(self.table.schema)
+        whole = pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
+        return whole.take(pc.array_sort_indices(order))
+
+
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    return pa.record_batch([pa.nulls(0, field.type) for field in schema], schema=schema)

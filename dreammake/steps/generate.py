@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice, repeat
+from typing import TYPE_CHECKING, Any
+
+from dreammake.core.options import Int, Text
+from dreammake.core.rows import BATCH_ROWS, Rows, batch_of_lists
+from dreammake.core.step import Columns, Look, Step, Work
+from dreammake.steps._asking import AskingOptions, Failures, model_of, request_renderer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Generate(Step):
+    """Makes `count` rows, each an answer of a model to one and the same prompt, as the column NAME.
+
+    The answers differ by chance, so the model's `temperature` is above 0. Raising `count` asks only for what is new.
+    """
+
+    named = "column"
+    source = True
+    paper = "DataFromPrompt"
+    example = """
+model writer: "a table of answers"
+    engine: "scripted"
+    answers: ["A fox counts the stars.", "Rain writes on the roof.", "The clock forgets noon."]
+
+rule all:
+    output: "data/openings"
+    generate opening:
+        model: writer
+        count: 5
+        prompt: "Write the first sentence of a story."
+"""
+
+    class Options(AskingOptions):
+        prompt = Text("The user's message; there are no columns to read.")
+        count = Int("How many answers.", unit="rows", at_least=0)
+
+    @classmethod
+    def columns(cls, options: Any, name: str | None, have: Columns | None, look: Look) -> Columns | None:
+        return (name,) if name is not None else ()
+
+    def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
+        assert name is not None
+        count = None if options.on_error == "skip" else options.count
+        return Rows((name,), lambda: _answered(options, name, work), count)
+
+
+def _answered(options: Any, name: str, work: Work) -> Iterator[pa.RecordBatch]:
+    request = request_renderer(options.prompt, None, options.system, ())({})
+    failures = Failures(options.on_error)
+    answers = work.ask(model_of(options), repeat(request, options.count))
+    done = 0
+    while done < options.count:
+        texts: list[str | None] = []
+        for answer in islice(answers, BATCH_ROWS):
+            text = failures.text(answer)
+            if options.on_error != "skip" or answer.error is None:
+                texts.append(text)
+            done += 1
+            work.progress(done, options.count)
+        if texts and not failures.lose_all:
+            yield batch_of_lists((name,), [texts])
+    failures.check()

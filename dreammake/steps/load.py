@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dreammake.core.diagnostic import DreamError, fail
+from dreammake.core.options import Bool, Choice, OptionSet, Str, Strings, Wrong
+from dreammake.core.rows import Rows
+from dreammake.core.step import Columns, Look, Step, Work
+from dreammake.steps import _arrow_files, _csv_files, _dataset_folder, _json_files
+from dreammake.steps._columns import check_known, united, with_columns
+from dreammake.steps._files import FORMATS, HUB, DataFile, find
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Load(Step):
+    """Reads files: CSV, TSV, JSON, JSON lines, Parquet, text, Arrow, and dataset folders.
+
+    The source is a path, a glob, a folder or a list of them; `.gz`, `.bz2` and `.zst` are read as they are. Several
+    files are read one after the other, those of one glob in the order of their names, and their columns are united:
+    what a file lacks is null. The files' content, not their time, decides whether a target is stale.
+
+    - **CSV, TSV**: a column is whole numbers, numbers, True or False, or text, whichever takes every value of it. An
+      empty cell is null in a column of numbers and an empty text in a column of text.
+    - **JSON**: an array of objects, an object with one list (`field` names it), or lines. The columns are the keys of
+      the first 1,000 rows; a key that only comes later is an error, unless `columns` names what is wanted.
+    - **text**: the column `text`, one row a line.
+    """
+
+    value = "source"
+    source = True
+    paper = "DataSource, JSONDataSource, CSVDataSource, TextDataSource, HFHubDataSource, HFDatasetDataSource"
+    example = """
+rule notes:
+    output: "data/notes.jsonl"
+    shell: "echo '{\\"note\\": \\"milk\\"}' > {output}"
+
+rule all:
+    input: "data/notes.jsonl"
+    output: "data/notes"
+    load: "data/notes.jsonl"
+"""
+
+    class Options(OptionSet):
+        source = Strings("A path, a glob, a folder, `hf://org/name`, or a list of them.")
+        format = Choice("The format, where the ending of a name does not tell it.", *FORMATS, default=None)
+        columns = Strings("The columns to read; without a header line, their names.", default=None)
+        separator = Str("What stands between the cells of a CSV file.", default=None)
+        header = Bool("Whether the first line of a CSV file names its columns.", default=True)
+        quote = Str('The quotation mark of a CSV file; `""` for none.', default='"')
+        encoding = Str("The encoding of text files.", default="utf-8")
+        field = Str("Where in a JSON object the list of rows is: `data`, `result.items`.", default=None)
+        split = Str("Which split of a dataset.", default=None)
+        config = Str("Which configuration of a hub's dataset.", default=None)
+        revision = Str("Which branch, tag or commit of a hub's dataset.", default=None)
+        streaming = Bool("Read a hub's dataset without keeping a copy.", default=False, result=False)
+
+    @classmethod
+    def reads(cls, options: Any) -> list[str]:
+        """The paths and globs, as written, whose content the result depends on."""
+        return [source for source in options.source if not source.startswith(HUB)]
+
+    @classmethod
+    def columns(cls, options: Any, name: str | None, have: Columns | None, look: Look) -> Columns | None:
+        if any(source.startswith(HUB) for source in options.source):
+            return tuple(options.columns) if options.columns else None
+        try:
+            files = find(options.source, look.source, options.format)
+            return _wanted(files, options)
+        except DreamError as error:
+            first = error.diagnostics[0]
+            raise Wrong(first.message, first.hint, first.code) from error
+
+    def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
+        for source in options.source:
+            if source.startswith(HUB):
+                fail("not-yet", f"`{source}`: hub sources come with a later version", hint="load files for now")
+        files = find(options.source, work.path, options.format)
+        wanted = _wanted(files, options)
+        return Rows(wanted, lambda: _batches(files, options, wanted, work))
+
+
+def _wanted(files: list[DataFile], options: Any) -> tuple[str, ...]:
+    """The columns to read, in order. Raises Wrong where the user names one that no file has."""
+    if options.columns and (not options.header or all(file.format in ("json", "jsonl") for file in files)):
+        return tuple(options.columns)
+    have = united(_PEEK[file.format](file, options) for file in files)
+    for column in options.columns or ():
+        check_known(column, have, "the files")
+    return tuple(options.columns) if options.columns else have
+
+
+_PEEK: dict[str, Callable[[DataFile, Any], tuple[str, ...]]] = {
+    "csv": _csv_files.columns,
+    "tsv": _csv_files.columns,
+    "json": _json_files.columns,
+    "jsonl": _json_files.columns,
+    "parquet": lambda file, options: _arrow_files.parquet_columns(file),
+    "arrow": lambda file, options: _arrow_files.arrow_columns(file),
+    "text": lambda file, options: ("text",),
+    "dataset": lambda file, options: _dataset_folder.columns(file, options.split),
+}
+
+
+def _batches(files: list[DataFile], options: Any, wanted: tuple[str, ...], work: Work) -> Iterator[pa.RecordBatch]:
+    tables = [file for file in files if file.format in ("csv", "tsv")]
+    kinds = _csv_files.types(tables, options) if tables else {}
+    for file in files:
+        for batch in _read(file, options, wanted, kinds, work.open):
+            yield with_columns(batch, wanted)
+
+
+def _read(
+    file: DataFile, options: Any, wanted: tuple[str, ...], kinds: dict[str, Any], open: Callable[[str], Rows]
+) -> Iterator[pa.RecordBatch]:
+    match file.format:
+        case "csv" | "tsv":
+            return _csv_files.batches(file, options, kinds)
+        case "json" | "jsonl":
+            return _json_files.batches(file, options, wanted)
+        case "parquet":
+            return _arrow_files.parquet_batches(file, wanted)
+        case "arrow":
+            return _arrow_files.arrow_batches(file)
+        case "text":
+            return _arrow_files.text_batches(file, options.encoding)
+    return open(str(Path(file.name) / _dataset_folder.split(file, options.split))).batches()

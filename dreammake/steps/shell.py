@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dreammake.core.diagnostic import Diagnostic, DreamError, Note, fail
+from dreammake.core.options import Command, OptionSet, Str
+from dreammake.core.rows import Rows
+from dreammake.core.step import Columns, Look, Step, Work
+
+_GRACE = 5.0
+"""Seconds that an interrupted command has to end by itself."""
+_LAST_LINES = 10
+_TAIL_BYTES = 16_384
+
+
+class Shell(Step):
+    """Runs a command in the project's folder. It makes the outputs itself, as plain files or folders.
+
+    `{input}`, `{input.name}`, `{output}`, `{wildcards.name}` and `{config.name}` stand for the words, quoted for the
+    shell; `{{` and `}}` are braces. What the command prints goes to the job's log. It succeeds by ending with 0 and
+    leaving every output; `set -e` makes it stop at the first command that fails.
+    """
+
+    value = "command"
+    last = True
+    makes = "file"
+    pure = False
+    paper = ""
+    example = """
+rule all:
+    output: "out/hello.txt"
+    shell: "echo hello > {output}"
+"""
+
+    class Options(OptionSet):
+        command = Command("The command.")
+        executable = Str("The shell that runs it, called with `-c`.", default="/bin/sh")
+
+    @classmethod
+    def columns(cls, options: Any, name: str | None, have: Columns | None, look: Look) -> Columns | None:
+        return None
+
+    def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Mapping[str, Rows]:
+        log = getattr(work, "log_path", None) or work.folder() / "log"
+        place = getattr(work, "output_path", work.path)
+        outputs = [place(put.path) for put in work.outputs]
+        for output in outputs:
+            os.makedirs(os.path.dirname(output), exist_ok=True)
+        begin = os.stat(log).st_size if os.path.exists(log) else 0
+        status = _run([options.executable, "-c", options.command], str(work.path(".")), str(log))
+        if status != 0:
+            _failed(status, Path(log), begin)
+        return {}
+
+
+def _run(words: list[str], folder: str, log: str) -> int:
+    """Run a command in a folder, in a process group of its own, with its output added to the log. Gives its exit code,
+    negative for a signal. posix_spawn knows no folder, so a shell changes to it where it is not ours."""
+    if not os.path.samefile(folder, os.curdir):
+        words = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', folder, *words]
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o644),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    try:
+        process = os.posix_spawn(words[0], words, os.environ, file_actions=actions, setpgroup=0)
+    except OSError as error:
+        fail("command-failed", f"`{words[0]}` cannot be started: {error.strerror}", exit_code=1)
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    except BaseException:
+        _end(process)
+        raise
+
+
+def _end(process: int) -> None:
+    """End a process group: politely, then not."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process, how)
+        except ProcessLookupError:
+            return
+        until = time.monotonic() + _GRACE
+        while time.monotonic() < until:
+            try:
+                if os.waitpid(process, os.WNOHANG)[0]:
+                    break
+            except ChildProcessError:
+                break
+            time.sleep(0.01)
+
+
+def _failed(status: int, log: Path, begin: int) -> None:
+    lines = _last_lines(log, begin)
+    note = (Note("its last lines:\n" + "\n".join(lines)),) if lines else ()
+    raise DreamError(Diagnostic("command-failed", f"the command {_how(status)}", notes=note), exit_code=1)
+
+
+def _how(status: int) -> str:
+    if status < 0:
+        return f"was ended by the signal {signal.Signals(-status).name}"
+    known = {126: ", something in it cannot be run", 127: ", something in it was not found"}
+    return f"ended with the exit code {status}{known.get(status, '')}"
+
+
+def _last_lines(log: Path, begin: int) -> list[str]:
+    """The last lines that were written to the log since it was `begin` bytes long."""
+    with open(log, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(begin, size - _TAIL_BYTES))
+        return file.read().decode("utf-8", "replace").splitlines()[-_LAST_LINES:]

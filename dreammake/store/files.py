@@ -1,0 +1,85 @@
+"""Files and folders by what they hold, and by the stat that tells whether they may have changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from dreammake.core import fingerprint
+from dreammake.core.diagnostic import fail
+
+CARD = "dreammake.json"
+"""The card that a build writes beside a target's files; it is about the content, and no part of it."""
+
+
+def fingerprint_path(path: str | Path) -> str:
+    """The fingerprint of what a file or a folder holds: names inside and bytes, never times, owners or modes.
+
+    In a folder, its card and the state.json of a dataset count for nothing. Symbolic links are followed. Raises
+    DreamError `no-such-file`, `unreadable-file`.
+    """
+    path = str(path)
+    try:
+        if not os.path.isdir(path):
+            return _of_file(path)
+        names = members(path)
+        return fingerprint.of_members((name, _of_file(os.path.join(path, name))) for name in _content(names))
+    except FileNotFoundError as error:
+        fail("no-such-file", f"{error.filename} does not exist")
+    except OSError as error:
+        fail("unreadable-file", f"{error.filename or path} cannot be read: {error.strerror or error}")
+
+
+def signature(path: str | Path) -> str | None:
+    """Size, times and inode of a file, or of every file in a folder: while it stays the same, so does the content.
+    None where there is nothing."""
+    path = str(path)
+    try:
+        stat = os.stat(path)
+        if not os.path.isdir(path):
+            return _of_stat(stat)
+        return fingerprint.of_members((name, _of_stat(os.stat(os.path.join(path, name)))) for name in members(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        fail("unreadable-file", f"{error.filename or path} cannot be read: {error.strerror or error}")
+
+
+def members(folder: str | Path) -> list[str]:
+    """The files under a folder as sorted relative names with `/`. A link to a folder above it is not followed twice."""
+    found: list[str] = []
+    _gather(str(folder), "", frozenset(), found)
+    return sorted(found)
+
+
+def _content(names: list[str]) -> list[str]:
+    """Without the card, and without the state.json that stands beside a dataset_info.json."""
+    states = {name.removesuffix("dataset_info.json") + "state.json" for name in names if _is_info(name)}
+    return [name for name in names if name != CARD and name not in states]
+
+
+def _is_info(name: str) -> bool:
+    return name == "dataset_info.json" or name.endswith("/dataset_info.json")
+
+
+def _gather(folder: str, prefix: str, above: frozenset[tuple[int, int]], found: list[str]) -> None:
+    stat = os.stat(folder)
+    here = stat.st_dev, stat.st_ino
+    if here in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                _gather(entry.path, f"{prefix}{entry.name}/", above | {here}, found)
+            else:
+                found.append(prefix + entry.name)
+
+
+def _of_file(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+
+
+def _of_stat(stat: os.stat_result) -> str:
+    return f"{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ctime_ns}-{stat.st_ino}"
