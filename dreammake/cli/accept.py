@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dreammake.plan.stale import input_fingerprints, inputs_text
     from dreammake.session.locking import locked
 
-    session = session_of(arguments, write=True)
+    session = session_of(arguments)
     with locked(session):
         graph = session.graph(session.select(arguments.targets).wanted)
         plan = make_plan(graph, session.disk, session.log)

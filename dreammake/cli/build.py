@@ -106,7 +106,7 @@ def _build(arguments: argparse.Namespace) -> int:
     from dreammake.display.style import is_terminal
     from dreammake.session.building import Building, BuildOptions
 
-    session = session_of(arguments, write=True)
+    session = session_of(arguments)
     if arguments.json:
         from dreammake.display.json_lines import JsonLinesDisplay
 

@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dreammake.run.perform import remove
     from dreammake.session.locking import locked
 
-    session = session_of(arguments, write=not arguments.dry_run)
+    session = session_of(arguments)
     with locked(session, wanted=not arguments.dry_run):
         records = session.log.records()
         if arguments.targets:

@@ -25,13 +25,13 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout, and nothing else")
 
 
-def session_of(arguments: argparse.Namespace, *, write: bool = False) -> Any:
+def session_of(arguments: argparse.Namespace) -> Any:
     """The session that the options name. Raises DreamError where there is no Dreamfile."""
     from dreammake.session.place import Place
     from dreammake.session.session import Session
 
     place = Place.at(arguments.folder, arguments.file, arguments.state_dir)
-    return Session(place, overrides_of(arguments), write=write)
+    return Session(place, overrides_of(arguments))
 
 
 def overrides_of(arguments: argparse.Namespace) -> dict[str, Any]:

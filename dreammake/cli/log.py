@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dreammake.store.build_log import BuildLogFile
 
     place = Place.at(arguments.folder, arguments.file, arguments.state_dir)
-    log = BuildLogFile(place.state / "state.sqlite", write=False)
+    log = BuildLogFile(place.state / "state.sqlite")
     jobs = log.history(10_000 if arguments.targets else arguments.last)
     if arguments.targets:
         jobs = [job for job in jobs if job["target"] in arguments.targets][: arguments.last]

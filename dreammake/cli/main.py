@@ -110,15 +110,26 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         from dreammake.core.diagnostic import fail
+        from dreammake.core.spelling import nearest
 
-        fail("bad-arguments", message, hint=f"`{self.prog} --help` shows what it takes")
+        hint = f"`{self.prog} --help` shows what it takes"
+        if message.startswith("unrecognized arguments: "):
+            word = message.split(": ", 1)[1].split()[0]
+            near = nearest(word, [name for action in self._actions for name in action.option_strings])
+            message, hint = f"there is no option `{word}`", f"did you mean `{near}`?" if near else hint
+        fail("bad-arguments", message, hint=hint)
 
 
 def _failed(error: Exception, as_json: bool) -> int:
-    from dreammake.core.diagnostic import DreamError
+    from dreammake.core.diagnostic import Diagnostic, DreamError
 
     if not isinstance(error, DreamError):
-        raise error
+        if os.environ.get("DREAMMAKE_TRACEBACK"):
+            raise error
+        where = _innermost(error)
+        message = f"dreammake itself failed: {type(error).__name__}: {error} ({where})"
+        hint = "please report it; DREAMMAKE_TRACEBACK=1 shows the whole story"
+        error = DreamError(Diagnostic("internal", message, hint=hint), exit_code=1)
     if as_json:
         from dreammake.display.json_lines import diagnostic_to_json, document
 
@@ -130,6 +141,14 @@ def _failed(error: Exception, as_json: bool) -> int:
     sys.stdout.flush()
     print(draw_all(error.diagnostics, colour=colour_of(sys.stderr), width=width_of(sys.stderr)), file=sys.stderr)
     return error.exit_code
+
+
+def _innermost(error: BaseException) -> str:
+    """`file.py:12` where an error was raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "?"
 
 
 if __name__ == "__main__":

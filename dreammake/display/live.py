@@ -7,7 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TextIO
+from itertools import islice
+from typing import TYPE_CHECKING, TextIO
 
 from dreammake.core.events import (
     BuildFinished,
@@ -21,17 +22,17 @@ from dreammake.core.events import (
     JobStarted,
 )
 from dreammake.display.amounts import duration, rate
-from dreammake.display.cells import cells, cut, one_line, pad
-from dreammake.display.region import Painted, Region
+from dreammake.display.cells import one_line
 from dreammake.display.stream import QuietStream
 from dreammake.display.style import Style
 from dreammake.display.wording import beginning, ending, facts, failure, measures, retry
 
+if TYPE_CHECKING:
+    from dreammake.display.region import Row
+
 FRAME = 0.1
 """Seconds between two redraws, at least."""
 MOST_ROWS = 12
-_BAR = 8, 20
-"""Fewest and most cells of a bar."""
 
 
 class LiveDisplay:
@@ -48,30 +49,34 @@ class LiveDisplay:
         clock: Callable[[], float] = time.monotonic,
         size: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
-        self._stream = QuietStream(stream)
+        from dreammake.display.region import Region
+
+        quiet = QuietStream(stream)
         self._style = Style(colour)
         self._clock = clock
         self._size = size or (lambda: _terminal_size(stream))
-        self._region = Region(self._stream, self._size)
-        self._signs = _Signs("✓", "✗", "━", "─") if self._stream.can_write("✓✗━─…") else _Signs("+", "x", "#", ".")
+        self._region = Region(quiet, colour=colour, size=self._size)
+        self._good, self._bad = ("✓", "✗") if quiet.can_write("✓✗") else ("+", "x")
         self._running: dict[str, _Running] = {}
         self._above: list[str] = []
         self._total = self._done = self._failed = 0
         self._began = clock()
         self._drawn_at = float("-inf")
-        self._shown = False
+        self._building = False
 
     def event(self, event: Event) -> None:
         self._take(event)
-        self._draw(now=isinstance(event, BuildFinished | BuildStarted))
+        if isinstance(event, BuildFinished):
+            self.close()
+        else:
+            self._draw(now=isinstance(event, BuildStarted))
 
     def tick(self) -> None:
         self._draw()
 
     def close(self) -> None:
-        if self._shown or self._above:
-            self._region.draw(self._above, [])
-            self._above, self._shown = [], False
+        self._region.end(self._above)
+        self._above, self._building = [], False
         self._running.clear()
 
     def _take(self, event: Event) -> None:
@@ -79,24 +84,25 @@ class LiveDisplay:
         match event:
             case BuildStarted(build, follow):
                 self._total, self._began = build + follow, self._clock()
-                if self._total:
+                self._done = self._failed = 0
+                self._building = self._total > 0
+                if self._building:
                     self._above.append(beginning(event))
-            case JobStarted(target, rule):
-                self._running[target] = _Running(target, rule, self._clock())
+            case JobStarted(target):
+                self._running[target] = _Running(target, self._clock())
             case JobProgress(target) if target in self._running:
                 self._running[target].take(event, self._clock())
             case JobFinished(target, seconds, changed):
                 what = facts(event.facts) if changed else "same content as before"
-                self._end(
-                    target, f"{paint(self._signs.good, 'green')} {one_line(target)}  " + _and(what, duration(seconds))
-                )
+                words = [f"{paint(self._good, 'green')} {one_line(target)}", *[what] * bool(what), duration(seconds)]
+                self._end(target, "  ".join(words))
             case JobFailed(target, will_retry=True):
                 self._running.pop(target, None)
                 self._above.append(f"{paint('retry', 'yellow')} {one_line(target)}  {retry(event)}")
             case JobFailed(target):
                 self._failed += 1
                 text = failure(event, self._style, self._size()[0])
-                self._end(target, f"{paint(f'{self._signs.bad} {one_line(target)}', 'bold', 'red')}\n{text}")
+                self._end(target, f"{paint(f'{self._bad} {one_line(target)}', 'bold', 'red')}\n{text}")
             case JobFresh(target):
                 self._done += 1
             case GraphGrew(jobs=jobs):
@@ -112,58 +118,20 @@ class LiveDisplay:
 
     def _draw(self, now: bool = False) -> None:
         clock = self._clock()
-        if not now and clock - self._drawn_at < FRAME:
+        if not self._building or (not now and clock - self._drawn_at < FRAME):
             return
         self._drawn_at = clock
-        lines = self._lines(clock) if self._running or self._done < self._total else []
-        if lines or self._shown or self._above:
-            self._region.draw(self._above, lines)
-            self._above, self._shown = [], bool(lines)
+        room = max(0, min(MOST_ROWS, self._size()[1] - 2))
+        shown = len(self._running) if len(self._running) <= room else max(0, room - 1)
+        rows = [job.row(clock) for job in islice(self._running.values(), shown)]
+        left = len(self._running) - shown
+        self._region.draw(self._above, rows, f"and {left:,} more running" if left and room else "", self._footer(clock))
+        self._above = []
 
-    def _lines(self, now: float) -> list[Painted]:
-        columns, height = self._size()
-        width = max(1, columns - 1)
-        room = max(0, min(MOST_ROWS, height - 2))
-        jobs = list(self._running.values())
-        shown = jobs if len(jobs) <= room else jobs[: max(0, room - 1)]
-        name = min(max((cells(one_line(job.target)) for job in shown), default=0), max(8, width // 3))
-        lines = [self._row(job, name, width, now) for job in shown]
-        if len(jobs) > len(shown) and room:
-            lines.append(self._painted(f"  and {len(jobs) - len(shown):,} more running", width, "dim"))
+    def _footer(self, now: float) -> str:
         failed = f", {self._failed:,} failed" if self._failed else ""
-        footer = f"{self._done:,} of {self._total:,} done, {len(jobs):,} running{failed}, {duration(now - self._began)}"
-        return [*lines, self._painted(footer, width, "bold")]
-
-    def _painted(self, text: str, width: int, look: str) -> Painted:
-        plain = cut(text, width)
-        return Painted(plain, self._style.paint(plain, look))
-
-    def _row(self, job: _Running, name: int, width: int, now: float) -> Painted:
-        """`data/tweets  ━━━━━─────  412/1,000 rows  38 rows/s  400 asked, 12 cached  ~15 s left`: as much
-        of it as fits, the bar only where all else does."""
-        head = f"  {pad(cut(one_line(job.target), name), name)}"
-        words = job.words(now)
-        while words and cells(head) + sum(cells(word) + 2 for word in words) > width:
-            words.pop(1 if len(words) > 2 else -1)
-        tail = "".join(f"  {word}" for word in words)
-        share, length = job.share, min(width - cells(head) - cells(tail) - 2, _BAR[1])
-        if share is None or length < _BAR[0]:
-            plain = cut(head + tail, width)
-            return Painted(plain, plain)
-        full = int(share * length)
-        bar = self._signs.full * full, self._signs.empty * (length - full)
-        paint = self._style.paint
-        return Painted(
-            f"{head}  {bar[0]}{bar[1]}{tail}", f"{head}  {paint(bar[0], 'cyan')}{paint(bar[1], 'dim')}{tail}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Signs:
-    good: str
-    bad: str
-    full: str
-    empty: str
+        running = f"{len(self._running):,} running{failed}"
+        return f"{self._done:,} of {self._total:,} done, {running}, {duration(now - self._began)}"
 
 
 @dataclass(slots=True)
@@ -171,7 +139,6 @@ class _Running:
     """A job under way, and what it said last."""
 
     target: str
-    rule: str
     began: float
     last: JobProgress | None = None
     seen: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=32))
@@ -198,23 +165,21 @@ class _Running:
         since, done = self.seen[0]
         return (self.last.done - done) / (now - since) if now - since >= 1 and self.last.done > done else None
 
-    def words(self, now: float) -> list[str]:
-        """What the row says, the most telling first and last."""
-        if self.last is None:
-            return [duration(now - self.began)]
-        last, speed = self.last, self.speed(now)
-        words = [f"{last.done:,}{f'/{last.total:,}' if last.total else ''} {last.unit}"]
-        words += [rate(speed, last.unit)] if speed else []
-        if last.prompts_asked or last.prompts_cached:
-            words.append(f"{last.prompts_asked:,} asked, {last.prompts_cached:,} cached")
-        words += measures(last.measures)
-        if speed and last.total and last.total > last.done:
-            words.append(f"{duration((last.total - last.done) / speed, about=True)} left")
-        return words
+    def row(self, now: float) -> Row:
+        from dreammake.display.region import Row
 
-
-def _and(what: str, then: str) -> str:
-    return f"{what}  {then}" if what else then
+        name, last, speed = one_line(self.target), self.last, self.speed(now)
+        if last is None:
+            return Row(name, None, (duration(now - self.began), "", "", ""))
+        asked = [f"{last.prompts_asked:,} asked, {last.prompts_cached:,} cached"]
+        to_do = last.total - last.done if last.total else 0
+        words = (
+            f"{last.done:,}{f'/{last.total:,}' if last.total else ''} {one_line(last.unit)}",
+            rate(speed, one_line(last.unit)) if speed else "",
+            "  ".join([*asked * bool(last.prompts_asked or last.prompts_cached), *measures(last.measures)]),
+            f"{duration(to_do / speed, about=True)} left" if speed and to_do > 0 else "",
+        )
+        return Row(name, self.share, words)
 
 
 def _terminal_size(stream: TextIO) -> tuple[int, int]:

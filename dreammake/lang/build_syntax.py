@@ -387,7 +387,9 @@ def check_depth(expr: Expr) -> Misread | None:
         if depth > MAX_DEPTH:
             span = expr.span
             hint = "cut it into parts, under `config:` say"
-            return Misread("too-deep", f"an expression with more than {MAX_DEPTH} levels", span.start, span.end, hint=hint)
+            return Misread(
+                "too-deep", f"an expression with more than {MAX_DEPTH} levels", span.start, span.end, hint=hint
+            )
         deeper = isinstance(node, Expr)
         for slot in _slots(type(node)):
             child = getattr(node, slot)

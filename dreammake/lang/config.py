@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dreammake.core.diagnostic import DreamError, Errors
+from dreammake.core.options import describe
 from dreammake.core.span import Source
 from dreammake.core.spelling import did_you_mean
-from dreammake.lang.evaluate import Namespace, evaluate
+from dreammake.lang.evaluate import evaluate
+from dreammake.lang.namespace import Namespace
 from dreammake.lang.parser import parse_expression
 from dreammake.lang.paths import with_expand
 from dreammake.lang.syntax import Block, Sequence
@@ -80,7 +82,7 @@ def _overridden(name: str, default: Any, overrides: Mapping[str, Any], block: Bl
     if not fits and isinstance(default, str):
         return str(value)
     if not fits:
-        message = f"config `{name}` is a {type(default).__name__} here, and {value!r} is not"
+        message = f"config `{name}` is {describe(default)} by default, and cannot be {describe(value)}"
         errors.add("wrong-type", message, block.values[0].span, label="its default")
     return value
 

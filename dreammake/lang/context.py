@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from dreammake.core.diagnostic import fail
 from dreammake.lang.dreamfile import Reads
-from dreammake.lang.evaluate import ContextFunction
+from dreammake.lang.namespace import ContextFunction
 
 
 class Project(Protocol):

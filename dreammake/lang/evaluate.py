@@ -6,24 +6,23 @@ expression without a loop does is bounded by its length, so only loops and big v
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from dreammake.core.diagnostic import Diagnostic, DreamError
 from dreammake.core.span import Span
-from dreammake.core.spelling import did_you_mean
 from dreammake.core.values import ModelSpec
 from dreammake.lang import syntax as s
+from dreammake.lang.evaluate_calls import call_value, function_call, named_values
+from dreammake.lang.evaluate_errors import blame, blamed_on, no_attribute, no_item, no_method, unknown_key, unknown_name
 from dreammake.lang.functions import FUNCTIONS, TYPE_NAMES, format_value, items_of
 from dreammake.lang.limits import Budget, TooMuch, made, weigh
-from dreammake.lang.methods import METHODS, methods_named
+from dreammake.lang.methods import methods_named
 from dreammake.lang.namespace import ContextFunction, Namespace
 from dreammake.lang.operators import BINARY, COMPARE, PLAIN_COMPARE, Unfit, kind, unary
 
-_PATH_AROUND = re.compile(r"[\w.~-]*(?:/[\w.*-]+)+|[\w-]+\.(?:csv|tsv|jsonl?|parquet|txt|arrow|py|yaml)\b")
+__all__ = ["Compiled", "ContextFunction", "Namespace", "Scope", "blame", "compile_expr", "evaluate"]
+
 _UNSET: Any = object()
 
 
@@ -43,14 +42,19 @@ Code = Callable[[Scope], Any]
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """An expression ready to run: `code(Scope(names, budget, slots))`. It raises only DreamError."""
+    """An expression ready to run, again and again. `code` takes a Scope with as many `slots`."""
 
     code: Code
     slots: int
+    span: Span
 
-    def __call__(self, names: Mapping[str, Any]) -> Any:
-        """Its value, with a budget of its own."""
-        return self.code(Scope(names, Budget(), self.slots))
+    def __call__(self, names: Mapping[str, Any], budget: Budget | None = None) -> Any:
+        """The value. Raises DreamError."""
+        budget = budget or Budget()
+        value = self.code(Scope(names, budget, self.slots))
+        with blamed_on(self.span):
+            weigh(value, budget)
+        return value
 
 
 def evaluate(expr: s.Expr, names: Mapping[str, Any], budget: Budget | None = None) -> Any:
@@ -59,57 +63,15 @@ def evaluate(expr: s.Expr, names: Mapping[str, Any], budget: Budget | None = Non
     One `budget` may serve many expressions: then all of them together are bounded.
     """
     if expr.__class__ is s.Text or expr.__class__ is s.Constant:
-        return expr.value  # type: ignore[attr-defined]
-    compiled = compile_expr(expr)
-    budget = budget or Budget()
-    value = compiled.code(Scope(names, budget, compiled.slots))
-    with _blamed_on(expr.span):
-        weigh(value, budget)
-    return value
+        return expr.value
+    return compile_expr(expr)(names, budget)
 
 
 def compile_expr(expr: s.Expr) -> Compiled:
     """Turn a tree into closures once, to run them many times."""
     compiler = _Compiler()
     code = compiler.code(expr)
-    return Compiled(code, compiler.slots)
-
-
-def blame(error: Exception, span: Span | None) -> DreamError:
-    """The DreamError for what went wrong at `span`."""
-    match error:
-        case DreamError():
-            placed = (replace(d, span=span) if d.span is None else d for d in error.diagnostics)
-            return DreamError(*placed, exit_code=error.exit_code)
-        case Unfit() as unfit:
-            return DreamError(Diagnostic(unfit.code, unfit.message, span, hint=unfit.hint))
-        case TooMuch() as much:
-            hint = "make it smaller" if much.code == "too-large" else "use a step for it, which works row by row"
-            return DreamError(Diagnostic(much.code, much.message, span, hint=hint))
-        case ZeroDivisionError():
-            return DreamError(Diagnostic("bad-expression", "a division by zero", span))
-        case OverflowError() | MemoryError():
-            return DreamError(Diagnostic("too-large", "this would be too large", span))
-        case RecursionError():
-            return DreamError(Diagnostic("too-deep", "this is nested too deeply", span))
-    return DreamError(Diagnostic("bad-expression", _in_words(error), span))
-
-
-def _in_words(error: Exception) -> str:
-    """Python's own words for an error, for the few cases that nothing here foresees (a method's arguments)."""
-    text = re.sub(r"^(?:str|_\w+|[\w.<>]+\.method|method|operate|extreme)(?:\.\w+)?\(\)", "this call", str(error))
-    text = re.sub(r"'(\w+)'", r"`\1`", text).rstrip(".")
-    return text[:1].lower() + text[1:] if text else type(error).__name__
-
-
-@contextmanager
-def _blamed_on(span: Span) -> Iterator[None]:
-    try:
-        yield
-    except DreamError:
-        raise
-    except Exception as error:
-        raise blame(error, span) from None
+    return Compiled(code, compiler.slots, expr.span)
 
 
 class _Compiler:
@@ -142,7 +104,7 @@ class _Compiler:
             except KeyError:
                 if fallback is not _UNSET:
                     return fallback
-                raise _unknown_name(expr, scope.names) from None
+                raise unknown_name(expr, scope.names) from None
 
         return read
 
@@ -154,10 +116,10 @@ class _Compiler:
             if value.__class__ is Namespace:
                 if name in value:
                     return value[name]
-                raise _unknown_key(expr, name, value)
+                raise unknown_key(expr, name, value)
             if value.__class__ is ModelSpec and name == "name":
                 return value.name
-            raise _no_attribute(expr, value)
+            raise no_attribute(expr, value)
 
         return read
 
@@ -171,7 +133,7 @@ class _Compiler:
             def cut(scope: Scope) -> Any:
                 value = owner(scope)
                 bounds = [part(scope) if part else None for part in parts]
-                with _blamed_on(span):
+                with blamed_on(span):
                     return made(_sliced(value, bounds), scope.budget)
 
             return cut
@@ -182,7 +144,7 @@ class _Compiler:
             try:
                 return value[at] if value.__class__ in _INDEXED else _indexed(value, at)
             except Exception as error:
-                raise _no_item(expr, value, at, error) from None
+                raise no_item(expr, value, at, error) from None
 
         return read
 
@@ -234,7 +196,9 @@ class _Compiler:
         if len(expr.operators) == 1:
             return self._compare_once(expr)
         first = self.code(expr.first)
-        rest = [(COMPARE[sign], self.code(value), value.span) for sign, value in zip(expr.operators, expr.rest, strict=True)]
+        rest = [
+            (COMPARE[sign], self.code(value), value.span) for sign, value in zip(expr.operators, expr.rest, strict=True)
+        ]
         start = expr.first.span
 
         def compare(scope: Scope) -> bool:
@@ -302,16 +266,15 @@ class _Compiler:
         return lambda scope: then(scope) if test(scope) else other(scope)
 
     def format_text(self, expr: s.FormatText) -> Code:
-        parts = [
-            self.hole(part) if isinstance(part, s.Hole) else self.constant(part)
-            for part in expr.parts
-        ]
+        parts = [self.hole(part) if isinstance(part, s.Hole) else self.constant(part) for part in expr.parts]
         span = expr.span
 
         def join(scope: Scope) -> str:
-            texts = [part(scope) for part in parts]
-            with _blamed_on(span):
-                return made("".join(texts), scope.budget)  # type: ignore[no-any-return]
+            text = "".join([part(scope) for part in parts])
+            try:
+                return made(text, scope.budget)  # type: ignore[no-any-return]
+            except TooMuch as error:
+                raise blame(error, span) from None
 
         return join
 
@@ -358,7 +321,7 @@ class _Compiler:
         def make(scope: Scope) -> Any:
             found: Any = [] if key is None else {}
             run(scope, found)
-            with _blamed_on(expr.span):
+            with blamed_on(expr.span):
                 return made(found, scope.budget)
 
         return make
@@ -373,7 +336,7 @@ class _Compiler:
         kwargs = [(name, self.code(value), value.span) for name, value in expr.kwargs]
         function, span = expr.function, expr.span
         if isinstance(function, s.Name) and function.id in FUNCTIONS and function.id not in self.bound:
-            return _function_call(FUNCTIONS[function.id], args, kwargs, span)
+            return function_call(FUNCTIONS[function.id], args, kwargs, span)
         if isinstance(function, s.Attribute):
             return self._method_call(function, args, kwargs, span)
         called = self.code(function)
@@ -381,9 +344,9 @@ class _Compiler:
         def call(scope: Scope) -> Any:
             found = called(scope)
             values = [arg(scope) for arg in args]
-            named = _named(kwargs, scope)
+            named = named_values(kwargs, scope)
             try:
-                return _call(found, values, named)
+                return call_value(found, values, named)
             except Exception as error:
                 raise blame(error, span) from None
 
@@ -397,41 +360,17 @@ class _Compiler:
             inner = value.__class__ is Namespace and name in value
             method = None if inner else methods.get(value.__class__)
             if method is None and not inner:
-                raise _no_method(function, value)
+                raise no_method(function, value)
             values = [arg(scope) for arg in args]
-            named = _named(kwargs, scope)
+            named = named_values(kwargs, scope)
             try:
                 if method is None:
-                    return _call(value[name], values, named)
+                    return call_value(value[name], values, named)
                 return method(scope.budget, value, *values, **named)
             except Exception as error:
                 raise blame(error, span) from None
 
         return call
-
-
-def _function_call(function: Callable[..., Any], args: list[Code], kwargs: Any, span: Span) -> Code:
-    if len(args) == 1 and not kwargs:
-        (only,) = args
-
-        def call_one(scope: Scope) -> Any:
-            value = only(scope)
-            try:
-                return function(scope.budget, value)
-            except Exception as error:
-                raise blame(error, span) from None
-
-        return call_one
-
-    def call(scope: Scope) -> Any:
-        values = [arg(scope) for arg in args]
-        named = _named(kwargs, scope)
-        try:
-            return function(scope.budget, *values, **named)
-        except Exception as error:
-            raise blame(error, span) from None
-
-    return call
 
 
 def _loop(items: Code, slots: list[int], tests: list[Code], span: Span, inner: Any, cost: int) -> Any:
@@ -470,30 +409,6 @@ def _unpack(item: Any, slots: list[int], local: list[Any]) -> None:
         local[slot] = value
 
 
-def _named(kwargs: list[tuple[str, Code, Span]], scope: Scope) -> dict[str, Any]:
-    named: dict[str, Any] = {}
-    for name, code, span in kwargs:
-        value = code(scope)
-        if name != "**":
-            named[name] = value
-        elif isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-            named |= value
-        else:
-            raise blame(Unfit(f"`**` takes a dict of names, not {kind(value)}"), span)
-    return named
-
-
-def _call(found: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """Call a value that is no function of the language: a context function, or a model with changes."""
-    if found.__class__ is ContextFunction:
-        return found.call(*args, **kwargs)
-    if found.__class__ is ModelSpec:
-        if args:
-            raise Unfit(f"the model `{found.name}` takes named options only", "write `teacher(temperature=0)`")
-        return found.with_options(**kwargs)
-    raise Unfit(f"{kind(found)} cannot be called")
-
-
 def _put(made: dict[Any, Any], key: Any, value: Any, span: Span) -> None:
     try:
         made[key] = value
@@ -505,7 +420,9 @@ _INDEXED = frozenset({str, list, tuple, dict, Namespace})
 
 
 def _indexed(value: Any, key: Any) -> Any:
-    raise Unfit(f"{kind(value)} has no items", "test for it first: `… if x is not None else …`" if value is None else "")
+    raise Unfit(
+        f"{kind(value)} has no items", "test for it first: `… if x is not None else …`" if value is None else ""
+    )
 
 
 def _sliced(value: Any, bounds: list[Any]) -> Any:
@@ -517,68 +434,6 @@ def _sliced(value: Any, bounds: list[Any]) -> Any:
     if bounds[2] == 0:
         raise Unfit("a slice with a step of 0")
     return value[slice(*bounds)]
-
-
-def _no_item(expr: s.Index, value: Any, key: Any, error: Exception) -> DreamError:
-    span = expr.index.span
-    if isinstance(error, KeyError) and isinstance(value, Mapping):
-        known = [known for known in value if isinstance(known, str)]
-        hint = did_you_mean(key, known) if isinstance(key, str) else ""
-        shown = f'"{key}"' if isinstance(key, str) else f"{key}"
-        return DreamError(Diagnostic("unknown-key", f"there is no {shown} in `{_shown(expr.value)}`", span, hint=hint))
-    if isinstance(error, IndexError):
-        message = f"there is no item {key}: `{_shown(expr.value)}` has {len(value)}"
-        return DreamError(Diagnostic("unknown-key", message, span))
-    if isinstance(error, TypeError):
-        wanted = "a key" if isinstance(value, Mapping) else "a whole number"
-        return blame(Unfit(f"an index is {wanted}, not {kind(key)}"), span)
-    return blame(error, span)
-
-
-def _shown(expr: s.Expr) -> str:
-    text = " ".join(expr.span.text.split())
-    return text if len(text) <= 40 else text[:39] + "…"
-
-
-def _unknown_key(expr: s.Attribute, name: str, value: Namespace) -> DreamError:
-    hint = did_you_mean(name, value)
-    message = f"there is no `{name}` in `{_shown(expr.value)}`"
-    return DreamError(Diagnostic("unknown-key", message, expr.name_span, hint=hint))
-
-
-def _no_attribute(expr: s.Attribute, value: Any) -> DreamError:
-    name = expr.name
-    hint = ""
-    if name in {known for methods in METHODS.values() for known in methods}:
-        hint = f"call it: `.{name}(…)`"
-    elif isinstance(value, dict) and name in value:
-        hint = f'write `{_shown(expr.value)}["{name}"]`'
-    return DreamError(Diagnostic("unknown-key", f"{kind(value)} has no `.{name}`", expr.name_span, hint=hint))
-
-
-def _no_method(expr: s.Attribute, value: Any) -> DreamError:
-    name = expr.name
-    known = METHODS.get(value.__class__, {})
-    hint = did_you_mean(name, known)
-    if hint.startswith("known here"):
-        hint = "there are: " + ", ".join(known)
-    if name == "format":
-        hint = 'write an f-string: f"…{x}…"'
-    elif value is None:
-        hint = "test for it first: `… if x is not None else …`"
-    return DreamError(Diagnostic("unknown-key", f"{kind(value)} has no method `{name}`", expr.name_span, hint=hint))
-
-
-def _unknown_name(expr: s.Name, names: Mapping[str, Any]) -> DreamError:
-    name, span = expr.id, expr.span
-    hint = f"it is a function: call it, `{name}(…)`" if name in FUNCTIONS else ""
-    if not hint and span.source is not None:
-        start = span.start
-        found = _PATH_AROUND.match(span.source.text, start)
-        if found is not None and not names.get(name):
-            hint = f'a path needs quotes: "{found.group()}"'
-    hint = hint or did_you_mean(name, [*names, *FUNCTIONS, "True", "False", "None"])
-    return DreamError(Diagnostic("unknown-name", f"there is no `{name}` here", span, hint=hint))
 
 
 def _count(expr: Any) -> int:

@@ -10,7 +10,7 @@ from dreammake.core.values import Function, TypeName
 from dreammake.lang.limits import MAX_BITS, MAX_WIDTH, Budget, TooMuch, check_items, made, weigh
 from dreammake.lang.operators import BINARY, Unfit, kind, number
 
-_NUMBERS = frozenset({int, float, bool})
+_NUMBERS: frozenset[Any] = frozenset({int, float, bool})
 _MISSING: Any = object()
 TYPE_NAMES = {name: TypeName(name) for name in ("str", "int", "float", "bool")}
 """What these names are where they are not called: types, for a `schema`."""
@@ -37,7 +37,7 @@ def _null_hint(value: Any) -> str:
 def text_of(budget: Budget, value: Any = "") -> str:
     """A value as text, as Python's `str` writes it."""
     if value.__class__ is str:
-        return value  # type: ignore[no-any-return]
+        return value
     if value is None or value.__class__ in _NUMBERS or hasattr(value, "isoformat"):
         return str(value)
     if value.__class__ in (list, tuple, dict):

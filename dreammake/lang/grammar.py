@@ -84,7 +84,7 @@ def compile_grammar(grammar: str) -> dict[str, Any]:
     class NoLexer(Lexer):
         def __init__(self, conf: Any) -> None: ...
 
-        def lex(self, state: Any) -> Any: ...
+        def lex(self, lexer_state: Any, parser_state: Any) -> Any: ...
 
     lark = Lark(grammar, parser="lalr", lexer=NoLexer, start=list(STARTS))
     data, memo = lark.memo_serialize([TerminalDef, LarkRule])
@@ -92,7 +92,8 @@ def compile_grammar(grammar: str) -> dict[str, Any]:
     numbers, rules = _rules(memo)
     order = _order(table)
     rows: dict[str, int] = {}
-    actions, gotos = [], []
+    actions: list[int] = []
+    gotos: list[int] = []
     for state in order:
         action: dict[str, int] = {}
         goto: dict[str, int] = {}

@@ -58,6 +58,9 @@ def _reads(expr: Any, bound: frozenset[str]) -> Iterator[tuple[s.Name, Chain]]:
             yield root, chain
         return
     match expr:
+        case tuple():
+            for part in expr:
+                yield from _reads(part, bound)
         case s.Comprehension(_, _, key, value, clauses):
             for clause in clauses:
                 yield from _reads(clause.items, bound)
@@ -69,11 +72,9 @@ def _reads(expr: Any, bound: frozenset[str]) -> Iterator[tuple[s.Name, Chain]]:
         case s.Call(_, s.Attribute() as method, args, kwargs):
             yield from _method_reads(method, bound)
             yield from _reads((args, kwargs), bound)
-        case tuple():
-            for part in expr:
-                yield from _reads(part, bound)
         case s.Expr():
-            for slot in expr.__match_args__:
+            slots: tuple[str, ...] = expr.__match_args__
+            for slot in slots:
                 if slot != "span":
                     yield from _reads(getattr(expr, slot), bound)
 

@@ -17,7 +17,7 @@ class Namespace(Mapping[str, Any]):
     __slots__ = ("_values",)
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = {key: _wrap(value) for key, value in values.items()}
+        self._values: dict[Any, Any] = {key: _wrap(value) for key, value in values.items()}
 
     def __getitem__(self, key: Any) -> Any:
         if key.__class__ is int and 0 <= key < len(self._values) and key not in self._values:
@@ -34,7 +34,7 @@ class Namespace(Mapping[str, Any]):
         return key in self._values
 
     def __repr__(self) -> str:
-        return f"Namespace({self._values!r})"
+        return repr(self._values)
 
 
 def _wrap(value: Any) -> Any:

@@ -14,8 +14,8 @@ from dreammake.core.options import describe
 from dreammake.core.values import Secret
 from dreammake.lang.limits import MAX_BITS, Budget, TooMuch, check_items, check_text, made, weigh
 
-_NUMBERS = frozenset({int, float, bool})
-_SCALARS = frozenset({int, float, bool, str, type(None)})
+_NUMBERS: frozenset[Any] = frozenset({int, float, bool})
+_SCALARS: frozenset[Any] = frozenset({int, float, bool, str, type(None)})
 _PLAIN = 1 << 62
 
 

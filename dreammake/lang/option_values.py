@@ -61,8 +61,11 @@ def expression_of(block: Block, errors: Errors) -> Expr | None:
     return Dict(block.span, tuple(items))
 
 
-def setting_of(option: Option[Any], span: Span, expr: Expr, scope: Scope, errors: Errors) -> Setting | None:
-    """The option as a setting, or None with what is wrong in `errors`."""
+def setting_of(
+    option: Option[Any], span: Span, expr: Expr, scope: Scope, errors: Errors, shown: str = ""
+) -> Setting | None:
+    """The option as a setting, or None with what is wrong in `errors`. `shown` is how the user knows the option:
+    `take`, for the option that stands behind its colon."""
     try:
         if option.when == "row":
             return _row_setting(option, span, expr, scope)
@@ -72,7 +75,9 @@ def setting_of(option: Option[Any], span: Span, expr: Expr, scope: Scope, errors
             return _command_setting(option, span, expr, scope)
         return _reading_setting(option, span, expr, scope)
     except DreamError as error:
-        errors.take(error)
+        for found in error.diagnostics:
+            message = found.message.replace(f"`{option.name}`", f"`{shown or option.name}`")
+            errors.add(found.code, message, found.span, label=found.label, hint=found.hint, notes=found.notes)
         return None
 
 

@@ -115,10 +115,9 @@ def _expression(text: str, source: Source, locate: Locate | None, wrong: list[Mi
         made = _run(tables, tokens, "expression", build, found)
         if made is not None and len(text) > MAX_DEPTH and (deep := check_depth(made)) is not None:
             within.append(deep)
-    for error in found:
-        if locate is not None:
-            error.start, error.end = locate(error.start), locate(max(error.start, error.end - 1)) + 1
-            error.notes = tuple((message, locate(a), locate(b - 1) + 1) for message, a, b in error.notes)
+    if locate is not None:
+        for mistake in found:
+            mistake.move(locate)
     wrong += found + within
     return made
 

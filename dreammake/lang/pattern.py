@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import NoReturn
 
 from dreammake.core.diagnostic import fail
 from dreammake.core.span import Span
 from dreammake.lang.format_text import end_of_hole
 from dreammake.lang.parser import parse_hole
 from dreammake.lang.syntax import Name, Pattern, PatternHole, Text
+from dreammake.lang.template_places import place_in
 
 _BRACE = re.compile(r"\{\{|\}\}|[{}]")
 _NAMED = re.compile(r"\s*([^\W\d]\w*)\s*(?::(.*))?", re.DOTALL)
@@ -33,7 +35,7 @@ def parse_pattern(text: Text, declares: bool) -> Pattern:
             literal += brace[0]
         elif brace == "}":
             hint = "write `}}` for a brace that belongs to the path"
-            fail("bad-pattern", "a `}` that closes nothing in a path", _place(text, match.start(), at), hint=hint)
+            fail("bad-pattern", "a `}` that closes nothing in a path", place_in(text, match.start(), at), hint=hint)
         else:
             if literal:
                 parts.append(literal)
@@ -46,16 +48,12 @@ def parse_pattern(text: Text, declares: bool) -> Pattern:
     return Pattern(text.span, tuple(parts))
 
 
-def _place(text: Text, start: int, end: int) -> Span:
-    return text.place(start, end) if text.origins else text.span
-
-
 def _declared(text: Text, opener: int) -> tuple[PatternHole, int]:
     """The wildcard whose `{` is at `opener`, and the offset behind its `}`."""
     end = _balanced_end(text.value, opener + 1)
     if end is None:
         _unclosed(text, opener)
-    span = _place(text, opener, end + 1)
+    span = place_in(text, opener, end + 1)
     match = _NAMED.fullmatch(text.value, opener + 1, end)
     if match is None:
         inside = text.value[opener + 1 : end].strip()
@@ -73,26 +71,26 @@ def _used(text: Text, opener: int) -> tuple[PatternHole, int]:
         closed = _balanced_end(value, opener + 1)
         match = _NAMED.fullmatch(value, opener + 1, closed) if closed is not None else None
         if closed is not None and match is not None:
-            return _named(text, match, _place(text, opener, closed + 1)), closed + 1
+            return _named(text, match, place_in(text, opener, closed + 1)), closed + 1
         hint = 'in an input, braces hold an expression: `{r - 1}`; `f"…"` can format: `f"{n:02d}"`'
-        fail("bad-pattern", "a `:` in the braces of a path", _place(text, end, end + 1), hint=hint)
+        fail("bad-pattern", "a `:` in the braces of a path", place_in(text, end, end + 1), hint=hint)
     if end is None:
         _unclosed(text, opener)
     if not value[opener + 1 : end].strip():
         hint = "put an expression between the braces, or write `{{` and `}}` for braces"
-        fail("bad-pattern", "empty braces in a path", _place(text, opener, end + 1), hint=hint)
+        fail("bad-pattern", "empty braces in a path", place_in(text, opener, end + 1), hint=hint)
     start = opener + 1
 
     def locate(at: int) -> int:
         return text.place(start + at, start + at + 1).start if text.origins else text.span.start
 
     expr = parse_hole(value[start:end], text.span.source, locate)
-    return PatternHole(_place(text, opener, end + 1), expr), end + 1
+    return PatternHole(place_in(text, opener, end + 1), expr), end + 1
 
 
-def _unclosed(text: Text, opener: int) -> None:
+def _unclosed(text: Text, opener: int) -> NoReturn:
     hint = "close it with `}`, or write `{{` for a brace that belongs to the path"
-    fail("bad-pattern", "`{` is never closed in this path", _place(text, opener, opener + 1), hint=hint)
+    fail("bad-pattern", "`{` is never closed in this path", place_in(text, opener, opener + 1), hint=hint)
 
 
 def _balanced_end(value: str, at: int) -> int | None:
@@ -114,10 +112,10 @@ def _balanced_end(value: str, at: int) -> int | None:
 
 def _named(text: Text, match: re.Match[str], span: Span) -> PatternHole:
     name, constraint = match.group(1), match.group(2)
-    value = Name(_place(text, *match.span(1)), name)
+    value = Name(place_in(text, *match.span(1)), name)
     if constraint is None:
         return PatternHole(span, value)
-    place = _place(text, *match.span(2)) if constraint else span
+    place = place_in(text, *match.span(2)) if constraint else span
     constraint = constraint.strip()
     if constraint != "int":
         _check_constraint(constraint, name, place)

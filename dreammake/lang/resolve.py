@@ -14,7 +14,8 @@ from dreammake.core.values import ModelSpec
 from dreammake.lang.config import config_of
 from dreammake.lang.context import Project, functions
 from dreammake.lang.dreamfile import Dreamfile, Reads, Rule
-from dreammake.lang.evaluate import Namespace, evaluate
+from dreammake.lang.evaluate import evaluate
+from dreammake.lang.namespace import Namespace
 from dreammake.lang.include import gather, once
 from dreammake.lang.option_values import checked_model, expression_of
 from dreammake.lang.paths import with_expand

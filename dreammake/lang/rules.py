@@ -39,7 +39,8 @@ def rule_of(block: Block, names: Names, catalog: Catalog, defaults: Defaults, er
     scope = Scope(names, frozenset((*wildcards, *JOB_NAMES)), catalog)
     inputs = _inputs(block, scope, wildcards, errors)
     settings, steps = _body(block, scope, defaults, errors)
-    _check_order(block, outputs, steps, errors)
+    if len(errors.found) == before:
+        _check_order(block, outputs, steps, errors)
     if len(errors.found) > before or block.name is None:
         return None
     doc = block.docstring.value if block.docstring else ""
@@ -196,7 +197,8 @@ def _step(
             written[name] = (span, expr)
     settings: dict[str, Setting] = {}
     for name, (span, expr) in written.items():
-        found = setting_of(declared[name], span, expr, scope, errors)
+        shown = block.keyword if name == kind.value else name
+        found = setting_of(declared[name], span, expr, scope, errors, shown)
         if found is not None:
             settings[name] = found
     for name, option in declared.items():
@@ -265,7 +267,8 @@ def _written_options(
             gathered.append((Text(part.keyword_span, part.keyword, ()), expr))
         else:
             hint = did_you_mean(part.keyword, declared)
-            message = f"`{block.keyword}` has no option `{part.keyword}`"
+            word = f"{block.keyword} {block.name}" if kind.named == "method" else block.keyword
+            message = f"`{word}` has no option `{part.keyword}`"
             errors.add("unknown-option", message, part.keyword_span, hint=hint)
     if gathered and kind.block is not None:
         written[kind.block] = (block.keyword_span, DictExpr(block.span, tuple(gathered)))

@@ -70,6 +70,11 @@ class Misread(Exception):
         self.notes = notes
         self.resume = start + 1
 
+    def move(self, locate: Callable[[int], int]) -> None:
+        """Map all offsets from the text that was read to the source."""
+        self.start, self.end = locate(self.start), locate(max(self.start, self.end - 1)) + 1
+        self.notes = tuple((message, locate(a), locate(b - 1) + 1) for message, a, b in self.notes)
+
     def diagnostic(self, place: Callable[[int, int], Span]) -> Diagnostic:
         notes = tuple(Note(message, place(start, end)) for message, start, end in self.notes)
         return Diagnostic(self.code, self.message, place(self.start, self.end), self.label, self.hint, notes)
@@ -163,7 +168,8 @@ def _unclosed_text(text: str, offset: int) -> Misread:
         offset,
         offset + len(quote),
         label="opened here",
-        hint=f"close it with {quote}" + ("" if triple else f"; a text of several lines begins and ends with {quote * 3}"),
+        hint=f"close it with {quote}"
+        + ("" if triple else f"; a text of several lines begins and ends with {quote * 3}"),
     )
     found.resume = offset + len(quote)
     return found
@@ -174,7 +180,7 @@ def _unclosed_text(text: str, offset: int) -> Misread:
 
 def unexpected(tokens: Tokens, number: int, expected: set[str]) -> Misread:
     """Why token `number` cannot stand where it does. `expected` are the terminals that could."""
-    kind, word = tokens.kinds[number], tokens.word(number)
+    kind = tokens.kinds[number]
     start, end = _spot(tokens, number)
     if kind in ABSENT_WORDS:
         return Misread("unsupported", ABSENT_WORDS[kind], start, end, hint=_PYTHON_STEP)

@@ -189,4 +189,3 @@ def _said(match: re.Match[str], raw: Raw) -> str:
     if code > 0x10FFFF or 0xD800 <= code < 0xE000:
         raise bad("no character has this number")
     return chr(code)
-

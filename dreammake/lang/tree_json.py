@@ -12,7 +12,6 @@ from dreammake.core.span import Source, Span
 from dreammake.lang import syntax as s
 
 
-
 def to_json(expr: s.Expr | None) -> Any:
     """The JSON form of an expression; a missing part (of a slice) is `[]`."""
     match expr:
@@ -41,7 +40,11 @@ def to_json(expr: s.Expr | None) -> Any:
         case s.Binary(_, operator, left, right):
             return ["binary", operator, to_json(left), to_json(right)]
         case s.Compare(_, first, operators, rest):
-            return ["compare", to_json(first), *(x for op, e in zip(operators, rest, strict=True) for x in (op, to_json(e)))]
+            return [
+                "compare",
+                to_json(first),
+                *(x for op, e in zip(operators, rest, strict=True) for x in (op, to_json(e))),
+            ]
         case s.Logic(_, operator, values):
             return [operator, *map(to_json, values)]
         case s.Conditional(_, test, then, other):
@@ -58,7 +61,7 @@ def to_json(expr: s.Expr | None) -> Any:
 def from_json(data: Any, text: str = "", path: str = "") -> s.Expr:
     """The expression behind its JSON form. All its places are the whole of `text`."""
     reader = _Reader(Span(Source(path, text), 0, len(text)))
-    expr = reader.read(data)
+    expr: s.Expr | None = reader.read(data)
     if expr is None:
         raise ValueError("no expression")
     return expr

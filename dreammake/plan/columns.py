@@ -65,7 +65,7 @@ class _Check:
             first = job.inputs[0].path if job.inputs else None
             have = None if first is None or job.unknown else self.columns(first)
         names = self.graph.names(job)
-        origin = f"`{job.inputs[0].path}`" if job.inputs else "this rule"
+        origin = job.inputs[0].path if job.inputs else "this rule"
         for number, step in enumerate(rule.steps):
             where = origin if not number else "what the steps before it make"
             have = self._step(step, names, have, where)

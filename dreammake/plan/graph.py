@@ -11,10 +11,10 @@ from dreammake.core.catalog import Catalog
 from dreammake.core.diagnostic import DreamError, Errors
 from dreammake.core.job import Kind, Put
 from dreammake.core.span import Span
-from dreammake.core.spelling import did_you_mean, nearest
+from dreammake.core.spelling import nearest
 from dreammake.lang.context import NotKnownYet
 from dreammake.lang.dreamfile import Dreamfile, Rule
-from dreammake.lang.evaluate import Namespace
+from dreammake.lang.namespace import Namespace
 from dreammake.plan.implied import Implied, implied_inputs
 from dreammake.plan.matching import Match, Matcher, fill
 from dreammake.plan.ports import Disk
@@ -167,8 +167,8 @@ class GraphBuilder:
             hint = f"did you mean `{near}`?" if near else f"add a rule with `output: \"{path}\"`, or put the file there"
             self.errors.add("missing-input", message, span, label=f"read by `{asker}`", hint=hint)
         else:
-            known |= set(self.dreamfile.rules)
-            hint = did_you_mean(path, known) or "`dreammake list` shows the rules and their targets"
+            near = nearest(path, {*known, *self.dreamfile.rules})
+            hint = f"did you mean `{near}`?" if near else "`dreammake list` shows the rules and their targets"
             self.errors.add("unknown-target", f"no rule makes `{path}`, and it does not exist", hint=hint)
 
     def _add_job(self, match: Match) -> None:

@@ -63,7 +63,8 @@ def shared_of(rule: Rule, disk: Disk, catalog: Catalog) -> Shared:
     found: list[Ingredient] = []
     for step in rule.steps:
         found += _versions(step, catalog)
-        found += [item for setting in step.settings.values() for item in _of_setting(step, setting, setting.value)]
+        for setting in _in_order(step):
+            found += _of_setting(step, setting, setting.value)
         found += _defaults(step)
         if (reference := function_of(step)) is not None:
             span = step.settings[step.kind.value or ""].span
@@ -79,10 +80,15 @@ def recipe_of(rule: Rule, shared: Shared, names: Names) -> Recipe:
     """The recipe of one job, given the names of the job."""
     own: list[Ingredient] = []
     for step in rule.steps:
-        for setting in step.settings.values():
+        for setting in _in_order(step):
             if setting.value is PER_JOB and setting.compute is not None:
                 own += _of_setting(step, setting, setting.compute(names))
     return Recipe(shared, tuple(own), fingerprint.canonical([item.row() for item in own]) if own else "[]")
+
+
+def _in_order(step: StepDecl) -> list[Setting]:
+    """The settings by name: the order in which they are written means nothing."""
+    return [step.settings[name] for name in sorted(step.settings)]
 
 
 def function_of(step: StepDecl) -> str | None:

@@ -173,7 +173,25 @@ class Lane:
         if answer.error is not None and answer.error.fatal and flow.fatal is None:
             flow.fatal = answer.error
             flow.stopped = True
-        self._keeper.put(flow, entry, replace(answer, cached=False))
+        self._keeper.put(flow, entry, _storable(answer))
         with self._lock:
             self._under_way -= 1
         self._pump()
+
+
+def _storable(answer: Answer) -> Answer:
+    """The answer with half characters (lone surrogates, which some servers send) replaced: no file can hold them."""
+    text, reasoning = _whole(answer.text), _whole(answer.reasoning)
+    if text is answer.text and reasoning is answer.reasoning:
+        return answer
+    return replace(answer, text=text, reasoning=reasoning)
+
+
+def _whole(text: str | None) -> str | None:
+    if text is None or text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text

@@ -88,13 +88,18 @@ class Building:
     def run(self) -> int:
         """Build what is stale: 0 done, 1 a job failed, 130 interrupted. Raises DreamError for a wrong plan."""
         began = time.monotonic()
+        # The first plan is made before anything is written: a wrong Dreamfile leaves no trace.
+        plan, selection = self._plan()
         lock = BuildLock(self._state / "lock")
         with Signals() as signals:
             if not lock.acquire(self._waiting, lambda: signals.count):
                 return 130
             try:
-                selection = self._session.select(self._options.targets, self._options.exclude, self._options.force)
-                finished = self._rounds(selection, signals)
+                if self._session.log.changed():
+                    self._session.look_again()
+                    plan, selection = self._plan()
+                self._session.begin_writing()
+                finished = self._rounds(plan, selection, signals)
             finally:
                 lock.release()
         if not finished:
@@ -112,10 +117,13 @@ class Building:
         )
         return 130 if total.interrupted else 1 if total.failed or total.skipped else 0
 
-    def _rounds(self, selection: Selection, signals: Signals) -> bool:
-        """Plan and build until no part of the graph is unknown. False where nothing was begun after all."""
+    def _plan(self) -> tuple[Plan, Selection]:
+        selection = self._session.select(self._options.targets, self._options.exclude, self._options.force)
+        return self._session.plan(selection), selection
+
+    def _rounds(self, plan: Plan, selection: Selection, signals: Signals) -> bool:
+        """Build until no part of the graph is unknown. False where nothing was begun after all."""
         self._clear_temporary()
-        plan = self._session.plan(selection)
         self._remember(plan)
         if not plan.todo and not plan.graph.pending:
             self._planned_fresh = len(plan.verdicts)

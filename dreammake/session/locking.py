@@ -19,6 +19,7 @@ def locked(session: Session, *, wanted: bool = True) -> Iterator[None]:
     lock = BuildLock(session.place.state / "lock")
     lock.acquire(lambda holder: print(waiting_words(holder), file=sys.stderr, flush=True), lambda: 0)
     try:
+        session.begin_writing()
         yield
     finally:
         lock.release()

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dreammake.core.catalog import Catalog
+from dreammake.core.diagnostic import DreamError
 from dreammake.lang.dreamfile import Dreamfile, Rule
 from dreammake.lang.resolve import World, resolve
 from dreammake.plan.columns import check_columns
 from dreammake.plan.graph import Graph, GraphBuilder
 from dreammake.plan.matching import Matcher
 from dreammake.plan.plan import Plan, make_plan
-from dreammake.plan.selection import Selection, select
+from dreammake.plan.selection import Selection, everything, select
 from dreammake.session.place import Place
 from dreammake.store.build_log import BuildLogFile
 from dreammake.store.project import ProjectFolder
@@ -27,14 +28,14 @@ ROUNDS = 1000
 class Session:
     """A project as one command sees it. `overrides` are config values by dotted name.
 
-    `write=False` (a dry run, `why`, `status`) leaves no file behind.
+    It leaves no file behind until `begin_writing`.
     """
 
     place: Place
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    write: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     _cached: dict[str, Any] = field(default_factory=dict)
+    _checked: bool = False
 
     @property
     def catalog(self) -> Catalog:
@@ -42,7 +43,7 @@ class Session:
 
     @property
     def log(self) -> BuildLogFile:
-        return self._once("log", lambda: BuildLogFile(self.place.state / "state.sqlite", write=self.write))
+        return self._once("log", lambda: BuildLogFile(self.place.state / "state.sqlite"))
 
     @property
     def disk(self) -> ProjectFolder:
@@ -74,7 +75,21 @@ class Session:
             if not self._settle(plan):
                 break
         check_columns(plan.graph)
+        self._check_the_rest(plan)
         return plan
+
+    def _check_the_rest(self, plan: Plan) -> None:
+        """Check the columns of rules that are not wanted now: a Dreamfile is right as a whole, or it is not. Files
+        that are missing for them do not matter."""
+        if self._checked:
+            return
+        self._checked = True
+        try:
+            graph = self.graph(everything(self.dreamfile))
+        except DreamError:
+            return
+        if len(graph.jobs) > len(plan.graph.jobs):
+            check_columns(graph)
 
     def _settle(self, plan: Plan) -> bool:
         """Let `column()` read what the plan found fresh. True where the graph can grow by it."""
@@ -90,6 +105,15 @@ class Session:
         grown = not now <= self.disk.settled
         self.disk.settled |= now
         return grown
+
+    def look_again(self) -> None:
+        """Forget what was seen of the disk and the log: somebody else was at work."""
+        self.close()
+        self._cached.clear()
+
+    def begin_writing(self) -> None:
+        """From now on the build log is written; what was read of it stays."""
+        self.log.begin_writing()
 
     def close(self) -> None:
         if "log" in self._cached:

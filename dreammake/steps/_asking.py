@@ -23,8 +23,8 @@ class AskingOptions(OptionSet):
 
     model = Model("The model that is asked.")
     system = Text("The system prompt; else the model's.", default=None)
-    temperature = Float("Randomness of sampling; 0 takes the likeliest token. Else the model's.", default=None, at_least=0)
-    top_p = Float("Nucleus sampling: the share of probability kept. Else the model's.", default=None, at_least=0, at_most=1)
+    temperature = Float("Randomness of sampling, 0 for none. Else the model's.", default=None, at_least=0)
+    top_p = Float("Share of probability that is sampled from. Else the model's.", default=None, at_least=0, at_most=1)
     max_tokens = Int("Longest answer. Else the model's.", unit="tokens", default=None, at_least=1)
     stop = Strings("Texts at which the answer ends. Else the model's.", default=None)
     seed = Int("Seed of the sampling. Else the model's.", default=None)
@@ -63,13 +63,25 @@ def renderer(value: Any, columns: Sequence[str]) -> Callable[[Row], Any]:
 
 def request_renderer(
     prompt: Template | None, messages: Any, system: Template | None, columns: Sequence[str]
-) -> Callable[[Row], Request]:
-    """A function from a row to its request: the `prompt` as the user's message, or the `messages`."""
+) -> Callable[[Row, int], Request]:
+    """A function from a row and its number to its request: the `prompt` as the user's message, or the `messages`.
+
+    It raises RowError where a text fails on the row.
+    """
+    from dreammake.lang.row import RowError
+
     written = [{"role": "user", "content": prompt}] if messages is None else list(messages)
     if system is not None:
         written.insert(0, {"role": "system", "content": system})
     render = renderer(written, columns)
-    return lambda row: Request(tuple(render(row)))
+
+    def request_of(row: Row, number: int) -> Request:
+        try:
+            return Request(tuple(render(row)))
+        except RowError as error:
+            raise error.later(number) from None
+
+    return request_of
 
 
 def check_messages(prompt: Any, messages: Any) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dreammake.steps._files import DataFile, open_bytes
 
@@ -131,13 +131,15 @@ def _read(file: DataFile, options: Any, kinds: dict[str, pa.DataType]) -> Iterat
                 convert_options=converting,
             )
             yield from reader
+        except UnicodeDecodeError:
+            _bad_encoding(file, options)
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
             if "Empty CSV" in str(error):
                 return
             _explain(file, options, len(kinds), str(error))
 
 
-def _explain(file: DataFile, options: Any, width: int, reason: str) -> None:
+def _explain(file: DataFile, options: Any, width: int, reason: str) -> NoReturn:
     """Arrow counts records and not lines, so Python's reader finds the line that is wrong."""
     with open_bytes(file, options.encoding) as stream:
         reader = _python_reader(stream, file, options)
@@ -152,10 +154,12 @@ def _explain(file: DataFile, options: Any, width: int, reason: str) -> None:
     file.bad(reason.splitlines()[0])
 
 
-def _bad_encoding(file: DataFile, options: Any) -> None:
+def _bad_encoding(file: DataFile, options: Any) -> NoReturn:
+    number = 0
     with open_bytes(file, options.encoding) as stream:
-        for number, line in enumerate(stream, 1):
-            try:
+        try:
+            for number, line in enumerate(stream, 1):  # noqa: B007
                 line.decode("utf-8")
-            except UnicodeDecodeError:
-                file.bad(f"not {options.encoding} text", number, hint='name its `encoding: "latin-1"`, say')
+        except UnicodeDecodeError:
+            file.bad(f"not {options.encoding} text", number or 1, hint='name its `encoding: "latin-1"`, say')
+    raise AssertionError("the text was read well the second time")

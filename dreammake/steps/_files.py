@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import codecs
 import glob
+import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from dreammake.core.diagnostic import fail
 from dreammake.core.spelling import nearest
@@ -138,8 +139,8 @@ def open_bytes(file: DataFile, encoding: str = "utf-8") -> BinaryIO:
         unreadable(file, error)
     if not head:
         fail("empty-file", f"{file.name} is empty", exit_code=1)
-    if codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig"):
-        return codecs.EncodedFile(stream, "utf-8", encoding)  # type: ignore[return-value]
+    if _codec(encoding) not in ("utf-8", "utf-8-sig"):
+        return io.BufferedReader(_Recoded(stream, encoding))
     if b"\0" in head:
         file.bad(f"this is no {file.format} but binary data", hint="name its `format:` or its `encoding:`")
     if head.startswith(codecs.BOM_UTF8):
@@ -147,10 +148,42 @@ def open_bytes(file: DataFile, encoding: str = "utf-8") -> BinaryIO:
     return stream
 
 
+def _codec(encoding: str) -> str:
+    try:
+        return codecs.lookup(encoding).name
+    except LookupError:
+        fail("unknown-encoding", f"there is no encoding `{encoding}`", hint='well-known ones: "utf-16", "latin-1"')
+
+
+class _Recoded(io.RawIOBase):
+    """Text of another encoding as UTF-8 bytes. Reading raises UnicodeDecodeError."""
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._stream = stream
+        self._decode = codecs.getincrementaldecoder(encoding)().decode
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            block = self._stream.read(_BLOCK)
+            self._ready = self._decode(block, not block).encode("utf-8")
+            if not block:
+                break
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
 def _decompressed(file: DataFile) -> BinaryIO:
     import bz2
     import gzip
-    import io
 
     match file.path.suffix.lower():
         case ".gz":

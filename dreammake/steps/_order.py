@@ -8,13 +8,18 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from dreammake.core.rows import BATCH_ROWS, Rows
-from dreammake.core.step import Spooled
+from dreammake.core.step import Spooled, Work
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _WINDOW_BYTES = 64 << 20
 _WINDOW_ROWS = 100_000
+
+
+def on_disk(rows: Rows, work: Work) -> Spooled:
+    """The rows as they lie on disk: written there, unless they do already."""
+    return rows if isinstance(rows, Spooled) else work.spool(rows)
 
 
 def in_order(spooled: Spooled, order: Sequence[int]) -> Rows:

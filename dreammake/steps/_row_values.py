@@ -22,9 +22,12 @@ class RowValues:
 
     def of(self, batch: pa.RecordBatch) -> list[Any]:
         """One value a row; batches are given in their order. Raises DreamError `row-error`."""
-        if batch.num_rows == 0:
-            return []
+        from dreammake.lang.row import RowError
+
         lists = [batch.column(column).to_pylist() for column in self._function.columns]
-        values = self._function.map(lists) if lists else self._function.map([]) * batch.num_rows
+        try:
+            values = self._function.map(lists, batch.num_rows)
+        except RowError as error:
+            raise error.later(self._before) from None
         self._before += batch.num_rows
         return values

@@ -50,7 +50,7 @@ rule all:
 
 
 def _answered(options: Any, name: str, work: Work) -> Iterator[pa.RecordBatch]:
-    request = request_renderer(options.prompt, None, options.system, ())({})
+    request = request_renderer(options.prompt, None, options.system, ())({}, 0)
     failures = Failures(options.on_error)
     answers = work.ask(model_of(options), repeat(request, options.count))
     done = 0

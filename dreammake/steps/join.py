@@ -10,7 +10,7 @@ from dreammake.core.options import Choice, ColumnNames, Dataset, OptionSet, Str,
 from dreammake.core.rows import BATCH_ROWS, Rows
 from dreammake.core.step import Columns, Look, Step, Work
 from dreammake.steps._columns import check_known
-from dreammake.steps._order import Picker
+from dreammake.steps._order import Picker, on_disk
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,7 +94,7 @@ class _Other:
 def _join(rows: Rows, other_rows: Rows, options: Any, work: Work) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
-    table = work.spool(other_rows).table
+    table = on_disk(other_rows, work).table
     added = [column for column in table.column_names if column not in options.on]
     other = _Other(table, Picker(table), options.on, added)
     for number, key in enumerate(key for batch in table.to_batches() for key in _keys(batch, options.on)):
@@ -158,7 +158,7 @@ def _hashable(value: Any) -> Any:
 
 def _check_types(batch: pa.RecordBatch, other: _Other) -> None:
     """Text never equals a number: joining the two would silently give nothing."""
-    for column in other.on:
+    for column in other.on if other.places else ():
         mine, theirs = batch.schema.field(column).type, other.table.schema.field(column).type
         if widest(plain(mine), plain(theirs)) is None:
             fail(

@@ -10,7 +10,7 @@ from dreammake.core.rows import Rows
 from dreammake.core.step import Columns, Look, Step, Work
 from dreammake.steps import _arrow_files, _csv_files, _dataset_folder, _json_files
 from dreammake.steps._columns import check_known, united, with_columns
-from dreammake.steps._files import FORMATS, HUB, DataFile, find
+from dreammake.steps._files import FORMATS, HUB, DataFile, find, is_pattern
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,8 +68,13 @@ rule all:
         if any(source.startswith(HUB) for source in options.source):
             return tuple(options.columns) if options.columns else None
         try:
-            files = find(options.source, look.source, options.format)
-            return _wanted(files, options)
+            plain = [source for source in options.source if not is_pattern(source)]
+            made = [look.columns(source) for source in plain] if options.split is None else [None]
+            if len(plain) == len(options.source) and None not in made:
+                return _chosen(options, united(columns for columns in made if columns is not None))
+            if not all(look.source(source).exists() for source in plain):
+                return None  # a rule makes it; the planner has refused what nobody makes
+            return _wanted(find(options.source, look.source, options.format), options)
         except DreamError as error:
             first = error.diagnostics[0]
             raise Wrong(first.message, first.hint, first.code) from error
@@ -87,7 +92,10 @@ def _wanted(files: list[DataFile], options: Any) -> tuple[str, ...]:
     """The columns to read, in order. Raises Wrong where the user names one that no file has."""
     if options.columns and (not options.header or all(file.format in ("json", "jsonl") for file in files)):
         return tuple(options.columns)
-    have = united(_PEEK[file.format](file, options) for file in files)
+    return _chosen(options, united(_PEEK[file.format](file, options) for file in files))
+
+
+def _chosen(options: Any, have: Columns) -> Columns:
     for column in options.columns or ():
         check_known(column, have, "the files")
     return tuple(options.columns) if options.columns else have

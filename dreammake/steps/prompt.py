@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any
 
 from dreammake.core.engine import Answer, Request
@@ -39,7 +39,7 @@ rule all:
 
     class Options(AskingOptions):
         prompt = Text("The user's message.", default=None)
-        messages = Texts("Chat messages, in place of `prompt`: a list of dicts with `role` and `content`.", default=None)
+        messages = Texts("Chat messages in place of `prompt`: dicts with `role` and `content`.", default=None)
         n = Int("How many answers a row.", unit="answers", default=1, at_least=1)
 
     @classmethod
@@ -59,13 +59,13 @@ def _answered(options: Any, name: str, rows: Rows, work: Work) -> Iterator[pa.Re
     waiting: deque[pa.RecordBatch] = deque()
 
     def requests() -> Iterator[Request]:
+        drawn = 0
         for batch in rows.batches():
             if batch.num_rows:
                 waiting.append(batch)
             for row in batch.to_pylist():
-                request = request_of(row)
-                for _ in range(options.n):
-                    yield request
+                yield from repeat(request_of(row, drawn), options.n)
+                drawn += 1
 
     failures = Failures(options.on_error)
     answers = groups(work.ask(model_of(options), requests()), options.n)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreammake.core.diagnostic import fail
+from dreammake.core.job import Put
 from dreammake.core.options import Choice, Dict, OptionSet, Str, Wrong
 from dreammake.core.rows import BATCH_ROWS, Rows, add_column, from_dicts, with_column
 from dreammake.core.step import Columns, Look, Step, Work
@@ -30,7 +31,7 @@ class Python(Step):
       A function of a rule without input has no parameter for rows.
 
     A function with a parameter called `output` writes the output itself, as plain files: it gets the path, or a dict
-    of the paths by name where the rule names several.
+    of the paths by name where the rule has names. A parameter called `input` gets the paths of the inputs likewise.
     """
 
     named = "maybe-column"
@@ -68,12 +69,14 @@ rule all:
         args = dict(options.args or {})
         writes = "output" in function.parameters and "output" not in args
         if writes:
-            args["output"] = _outputs(work)
+            args["output"] = _paths(work.outputs, getattr(work, "output_path", work.path))
+        if "input" in function.parameters and "input" not in args:
+            args["input"] = _paths(work.inputs, work.path)
+        rows = Rows((), lambda: iter(())) if rows is None else rows
         per = options.per if _takes_rows(function, args) else "nothing"
         if writes:
             given = () if per == "nothing" else (rows.dicts(),)
             function(*given, **args)
-            _check_outputs(function, work)
             return {}
         if name is not None:
             return _column(function, args, per, name, rows)
@@ -84,18 +87,10 @@ def _takes_rows(function: UserFunction, args: Mapping[str, Any]) -> bool:
     return any(parameter not in args for parameter in function.parameters)
 
 
-def _outputs(work: Work) -> Any:
-    place = getattr(work, "output_path", work.path)
-    named = {put.name: str(place(put.path)) for put in work.outputs if put.name}
-    return named or str(place(work.outputs[0].path))
-
-
-def _check_outputs(function: UserFunction, work: Work) -> None:
-    place = getattr(work, "output_path", work.path)
-    for put in work.outputs:
-        if not Path(place(put.path)).exists():
-            hint = "write to the path in `output`"
-            fail("missing-output", f"`{function.reference}` did not make `{put.path}`", hint=hint, exit_code=1)
+def _paths(puts: Iterable[Put], place: Callable[[str], Path]) -> Any:
+    """The path of the only put, or a dict of them by name."""
+    named = {put.name: str(place(put.path)) for put in puts if put.name}
+    return named or next((str(place(put.path)) for put in puts), None)
 
 
 def _column(function: UserFunction, args: Mapping[str, Any], per: str, name: str, rows: Rows) -> Rows:

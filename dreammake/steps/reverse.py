@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from dreammake.core.options import OptionSet
 from dreammake.core.rows import Rows
 from dreammake.core.step import Spooled, Step, Work
+from dreammake.steps._order import on_disk
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +27,7 @@ rule all:
         pass
 
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
-        spooled = work.spool(rows)
+        spooled = on_disk(rows, work)
         return Rows(rows.columns, lambda: _backwards(spooled), spooled.count)
 
 

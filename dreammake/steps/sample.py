@@ -7,6 +7,7 @@ from dreammake.core.options import Int, Option, OptionSet, Wrong
 from dreammake.core.rows import Rows
 from dreammake.core.step import Step, Work
 from dreammake.steps._chance import choice
+from dreammake.steps._order import on_disk
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +45,7 @@ rule all:
         seed = Int("Seed of the choice.", default=0)
 
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
-        known = rows if rows.count is not None else work.spool(rows)
+        known = rows if rows.count is not None else on_disk(rows, work)
         total = known.count or 0
         size = round(total * options.size) if isinstance(options.size, float) else min(total, options.size)
         return Rows(rows.columns, lambda: _chosen(known, choice(total, size, options.seed)), size)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from dreammake.core.options import Bool, Int, OptionSet, Wrong
 from dreammake.core.rows import Rows
 from dreammake.core.step import Columns, Look, Step, Work
+from dreammake.steps._order import on_disk
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,7 +51,7 @@ rule part:
         return have
 
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
-        known = rows if rows.count is not None else work.spool(rows)
+        known = rows if rows.count is not None else on_disk(rows, work)
         total = known.count or 0
         each, more = divmod(total, options.of)
         count = each + (options.index < more)

@@ -6,7 +6,7 @@ from dreammake.core.options import Int, OptionSet
 from dreammake.core.rows import Rows
 from dreammake.core.step import Step, Work
 from dreammake.steps._chance import permutation
-from dreammake.steps._order import in_order
+from dreammake.steps._order import in_order, on_disk
 
 
 class Shuffle(Step):
@@ -25,5 +25,5 @@ rule all:
         seed = Int("Seed of the order.", default=0)
 
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
-        spooled = work.spool(rows)
+        spooled = on_disk(rows, work)
         return in_order(spooled, permutation(spooled.count, options.seed))

@@ -7,7 +7,7 @@ from dreammake.core.diagnostic import fail
 from dreammake.core.options import Bool, Expression, OptionSet
 from dreammake.core.rows import Rows
 from dreammake.core.step import Spooled, Step, Work
-from dreammake.steps._order import in_order
+from dreammake.steps._order import in_order, on_disk
 from dreammake.steps._row_values import RowValues
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ rule all:
         reverse = Bool("Largest first.", default=False)
 
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
-        spooled = work.spool(rows)
+        spooled = on_disk(rows, work)
         return Rows(rows.columns, lambda: _sorted(options, spooled), spooled.count)
 
 
@@ -61,7 +61,7 @@ def _order_of_column(values: pa.ChunkedArray, reverse: bool) -> Sequence[int]:
     import pyarrow.compute as pc
 
     direction = "descending" if reverse else "ascending"
-    order = pc.sort_indices(values, sort_keys=[("", direction)], null_placement="at_end")
+    order = pc.sort_indices(values, sort_keys=[("", direction)])
     return memoryview(order.buffers()[1]).cast("Q") if len(order) else ()  # type: ignore[return-value]
 
 

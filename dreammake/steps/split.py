@@ -10,7 +10,7 @@ from dreammake.core.rows import Rows
 from dreammake.core.spelling import did_you_mean
 from dreammake.core.step import Columns, Look, Spooled, Step, Work
 from dreammake.steps._chance import permutation
-from dreammake.steps._order import in_order
+from dreammake.steps._order import in_order, on_disk
 
 
 class Split(Step):
@@ -69,7 +69,7 @@ rule parts:
         for part in options.parts:
             if outputs and part not in outputs:
                 fail("no-such-output", f"the rule has no output `{part}`", hint=did_you_mean(part, outputs))
-        spooled = work.spool(rows)
+        spooled = on_disk(rows, work)
         sizes = part_sizes(spooled.count, list(options.parts.values()))
         order: Sequence[int] = range(spooled.count)
         if options.shuffle:

@@ -20,7 +20,7 @@ from dreammake.core.trainer import Trainer
 _MODEL_FILES = ("config.json", "adapter_config.json")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Training:
     """What the trainer uses of a job (`core.trainer.Training`)."""
 
@@ -50,7 +50,7 @@ class Train(Step):
     last = True
     pure = False
     paper = "TrainHFFineTune, TrainHFDPO, TrainHFPPO, TrainHFRewardModel, TrainHFClassifier"
-    example = '''
+    example = """
 rule pairs:
     output: "data/pairs"
     rows: [
@@ -67,7 +67,7 @@ rule pluralizer:
         completion: "{{ plural }}"
         peft: lora(r=8)
         max_steps: 2
-'''
+"""
 
     class Options(OptionSet):
         """Those of the method: `options_for`."""

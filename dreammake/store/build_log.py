@@ -36,13 +36,11 @@ MIGRATIONS = [create]
 class BuildLogFile:
     """The build log on disk. Raises DreamError where the file is damaged."""
 
-    def __init__(self, path: Path, *, write: bool) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
+        self._stamp = self._stamp_now()
         self._db: sqlite3.Connection | None = None
-        if write:
-            self._db = self._open(readonly=False)
-            migrate(self._db, MIGRATIONS)
-        elif path.exists():
+        if path.exists():
             self._db = self._open(readonly=True)
         self._records: dict[str, Record] | None = None
 
@@ -59,6 +57,29 @@ class BuildLogFile:
                 return sqlite3.connect(":memory:")
             db.set_aside(self.path)
             return db.connect(self.path)
+
+    def begin_writing(self) -> None:
+        """Open the file for writing, made if it is missing. Forgets what was read if somebody wrote meanwhile."""
+        if self.changed():
+            self._records = None
+        self.close()
+        self._db = self._open(readonly=False)
+        migrate(self._db, MIGRATIONS)
+
+    def changed(self) -> bool:
+        """Has anybody written since it was opened?"""
+        return self._stamp_now() != self._stamp
+
+    def _stamp_now(self) -> tuple[tuple[int, int], ...]:
+        """Size and time of the database and of its write-ahead log."""
+        found = []
+        for path in (self.path, self.path.with_name(self.path.name + "-wal")):
+            try:
+                stat = path.stat()
+                found.append((stat.st_size, stat.st_mtime_ns))
+            except FileNotFoundError:
+                found.append((0, 0))
+        return tuple(found)
 
     def close(self) -> None:
         if self._db is not None:

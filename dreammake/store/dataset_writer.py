@@ -222,8 +222,10 @@ def sync_folder(path: Path) -> None:
 
 
 def _cut(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
-    """The same rows in pieces of CHUNK_ROWS together; the last are fewer."""
+    """The same rows in pieces of CHUNK_ROWS together; the last are fewer. A batch without rows only counts where no
+    batch has any, for its types."""
     pieces: list[pa.RecordBatch] = []
+    any_rows, empty = False, None
     room = CHUNK_ROWS
     for batch in batches:
         at = 0
@@ -235,8 +237,10 @@ def _cut(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
             if room == 0:
                 yield pieces
                 pieces, room = [], CHUNK_ROWS
-        if batch.num_rows == 0 and not pieces:
-            pieces = [batch]
+        any_rows = any_rows or batch.num_rows > 0
+        empty = batch if empty is None else empty
+    if not any_rows and empty is not None:
+        pieces = [empty.slice(0, 0)]
     if pieces:
         yield pieces
 

@@ -59,6 +59,7 @@ class PromptCache:
         self._clock = clock
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._inode: int | None = None
         try:
             self._open()
         except sqlite3.DatabaseError as error:
@@ -115,8 +116,10 @@ class PromptCache:
     def _open(self) -> None:
         if self._readonly and not self.path.exists():
             return
+        self._inode = _inode(self.path)
         connection = connect(self.path, readonly=self._readonly)
         try:
+            self._inode = _inode(self.path)
             if self._readonly:
                 connection.execute("select key from answers limit 1").fetchone()
             else:
@@ -155,10 +158,11 @@ class PromptCache:
         if self._readonly:
             self._say(f"warning: the prompt cache {self.path.name} is damaged; its answers will be asked again")
             return
-        aside = set_aside(self.path)
-        self._say(
-            f"warning: the prompt cache {self.path.name} was damaged; it is now {aside.name}, and a new one begins"
-        )
+        if _inode(self.path) == self._inode:  # else another process has done it already
+            aside = set_aside(self.path).name
+            self._say(
+                f"warning: the prompt cache {self.path.name} was damaged; it is now {aside}, and a new one begins"
+            )
         self._open()
 
     def _write(self, answer: Answer) -> str:
@@ -178,6 +182,10 @@ def create_answers(connection: sqlite3.Connection) -> None:
     connection.execute("create table answers (key blob not null, max_tokens integer not null, answer text not null)")
     connection.execute("create unique index answers_key on answers (key, max_tokens)")
     connection.execute("create table about (model text not null)")
+
+
+def _inode(path: Path) -> int | None:
+    return path.stat().st_ino if path.exists() else None
 
 
 def _insert(connection: sqlite3.Connection, rows: list[tuple[bytes, int, str]]) -> int:

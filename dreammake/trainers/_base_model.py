@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-
-
 def cache_folder() -> Path:
     """Where things are kept that every project of this user shares: `$DREAMMAKE_CACHE`, else in `~/.cache`."""
     given = os.environ.get("DREAMMAKE_CACHE")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
@@ -11,10 +12,11 @@ _LIBRARIES = ("transformers", "trl", "datasets", "peft", "accelerate", "huggingf
 
 
 class _Lines(io.TextIOBase):
-    """A text stream that says every whole line, and drops empty ones."""
+    """A text stream that says every whole line, and drops empty ones. What `say` prints goes where it went before."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
+        self._stdout = sys.stdout
         self._begun = ""
 
     def writable(self) -> bool:
@@ -22,9 +24,10 @@ class _Lines(io.TextIOBase):
 
     def write(self, text: str) -> int:
         *lines, self._begun = (self._begun + text).replace("\r", "\n").split("\n")
-        for line in lines:
-            if line.strip():
-                self._say(line.rstrip())
+        with redirect_stdout(self._stdout):
+            for line in lines:
+                if line.strip():
+                    self._say(line.rstrip())
         return len(text)
 
 

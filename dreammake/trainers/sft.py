@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dreammake.core.diagnostic import fail
+from dreammake.core.embedded import EMBEDDED
 from dreammake.core.options import Bool, Choice, Int, OptionSet, Str, Text, Texts, Wrong
 from dreammake.core.options import Path as PathOption
 from dreammake.core.rows import Rows
@@ -31,11 +32,11 @@ class SftOptions(OptionSet):
     )
     text = Text("A plain text to continue, in place of prompt and completion.", default=None)
     system = Text("The system prompt of each chat.", default=None)
-    peft = Lora("Train an adapter in place of all weights: `lora(r=8)`, by the names of PEFT's LoraConfig.", default=None)
-    merge = Bool("Put the trained adapter into the model's weights, so that the folder needs no base.", default=False)
-    dtype = Choice(
-        "Number type of the weights.", "float32", "bfloat16", "float16", "auto", default="float32"
+    peft = Lora(
+        "Train an adapter in place of all weights: `lora(r=8)`, by the names of PEFT's LoraConfig.", default=None
     )
+    merge = Bool("Put the trained adapter into the model's weights, so that the folder needs no base.", default=False)
+    dtype = Choice("Number type of the weights.", "float32", "bfloat16", "float16", "auto", default="float32")
     revision = Str("Branch, tag or commit of the base model on the Hub.", default=None)
     bf16 = Bool("Mixed precision in bfloat16, on devices that have it (TRL's own default is True).", default=False)
     eval_strategy = Field(
@@ -55,13 +56,13 @@ class Sft(Trainer):
     completion only. Every option of TRL's SFTConfig is taken by its name there.
 
     The result is a model folder; with `peft: lora(...)` it is an adapter, which names its base model, and `merge:
-    True` makes a whole model of it. Beside the weights are `training.json` (the loss, the steps, every resolved option) and
-    `training_log.jsonl`. Equal inputs give equal bytes on one kind of machine.
+    True` makes a whole model of it. Beside the weights are `training.json` (the loss, the steps, every resolved
+    option) and `training_log.jsonl`. Equal inputs give equal bytes on one kind of machine.
     """
 
     Options = with_trl_options("sft", SftOptions)
     paper = "TrainHFFineTune"
-    example = '''
+    example = """
 rule pairs:
     output: "data/pairs"
     rows: [
@@ -78,7 +79,7 @@ rule pluralizer:
         completion: "{{ plural }}"
         peft: lora(r=8)
         max_steps: 2
-'''
+"""
 
     @classmethod
     def needs(cls, options: OptionSet, have: Columns | None) -> None:
@@ -137,7 +138,7 @@ rule pluralizer:
         if left_out:
             training.say(f"{left_out} of {len(train)} rows are left out: their prompt alone fills max_length")
         measures = _trl.run(trainer, training)
-        base_name = str(base) if training.base == _base_model.EMBEDDED else str(options.base)
+        base_name = str(base) if training.base == EMBEDDED else str(options.base)
         _trl.save_model(trainer.model, tokenizer, training.folder, base_name, merge=options.merge)
         facts = {"base": options.base, "rows": len(train), "rows_left_out": left_out, **measures}
         _trl.save_log(trainer, training.folder, "sft", options, facts)

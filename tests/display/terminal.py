@@ -1,4 +1,4 @@
-"""A terminal for tests: what a person would see after some output. Knows the codes that dreammake writes."""
+"""A terminal for tests: what a person would see after some output. Knows the codes that dreammake and rich write."""
 
 from __future__ import annotations
 
@@ -93,6 +93,7 @@ class Terminal:
         elif part == "\n":
             self.lines[self.y].wrapped = False
             self._down()
+            self.x = 0
         else:
             for sign, wide in clusters(part):
                 if self.x + wide > self.columns:
@@ -118,7 +119,7 @@ class Terminal:
             top = max(0, len(self.lines) - self.rows)
             self.y = max(top, self.y - int(number or 1))
         elif letter == "K":
-            del self.lines[self.y].signs[self.x :]
+            del self.lines[self.y].signs[0 if number == "2" else self.x :]
             self.lines[self.y].wrapped = False
         elif letter == "J":
             del self.lines[self.y].signs[self.x :]

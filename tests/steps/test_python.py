@@ -41,8 +41,9 @@ def write(rows, output):
     with open(output, "w") as file:
         file.write(",".join(str(row["n"]) for row in rows))
 
-def forget(output):
-    pass
+def copy(input, output):
+    import shutil
+    shutil.copy(input["a"], output)
 
 def broken(row):
     return inner(row)
@@ -115,9 +116,10 @@ def test_a_function_may_write_files(work: TestWork) -> None:
     values = {"function": "code.py:write", "per": "dataset"}
     assert result(Python, values, ROWS, writing) == {}
     assert (work.project / "out.txt").read_text() == "1,2,3"
-    (work.project / "out.txt").unlink()
-    with pytest.raises(DreamError, match=r"did not make `out.txt`"):
-        result(Python, {**values, "function": "code.py:forget"}, ROWS, writing)
+    both = TestWork(work.project, [Put("a", "in.txt")], [Put(None, "copy.txt")])
+    (work.project / "in.txt").write_text("hello")
+    assert Python().run(Python.Options({"function": "code.py:copy"}), None, None, both) == {}
+    assert (work.project / "copy.txt").read_text() == "hello"
 
 
 def test_an_error_is_one_sentence_and_the_log_has_the_users_frames(work: TestWork) -> None:

@@ -65,12 +65,6 @@ def test_failures_say_how(tmp_path: Path, command: str, message: str) -> None:
     assert "\n5\n" not in found.notes[0].message
 
 
-def test_an_output_that_is_not_made_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DreamError, match="did not make `a.txt`") as error:
-        shell("true", LoggedWork(tmp_path, "a.txt"))
-    assert error.value.diagnostics[0].code == "missing-output"
-
-
 def test_an_interrupt_ends_the_command_with_its_children(tmp_path: Path) -> None:
     """A process of its own is interrupted; the command's child must be gone with it."""
     code = f"""

@@ -81,7 +81,9 @@ def project(folder: Path, **inputs: list[dict[str, Any]]) -> TrainWork:
     """A project whose inputs are written, and whose base model is a local folder."""
     (folder / "models").mkdir()
     (folder / "models/small").symlink_to(small_model())
-    work = TrainWork(folder, [Put(name, f"data/{name}", "dataset") for name in inputs], [Put(None, "models/m", "model")])
+    work = TrainWork(
+        folder, [Put(name, f"data/{name}", "dataset") for name in inputs], [Put(None, "models/m", "model")]
+    )
     for name, rows in inputs.items():
         work.dataset(f"data/{name}", rows)
     return work

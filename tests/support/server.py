@@ -7,7 +7,7 @@
 
 Answers are a function of the body, so the same request has the same answer; by default they are made of a digest of
 its messages, and of its seed where there is one. `latency` is in seconds. `trouble(body, number)` may give a `Trouble`
-for the number-th request (from 0). From request `hold_from` on, answers wait for `release()`.
+for the number-th request (from 0), and may be set anew while it runs. From request `hold_from` on, answers wait for `release()`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class LoopbackServer:
         self.base_url = ""
         self._answer = answer
         self._latency = latency
-        self._trouble = trouble
+        self.trouble = trouble
         self._hold_from = hold_from
         self._at_once = 0
         self._changed = threading.Condition()
@@ -124,7 +124,7 @@ class LoopbackServer:
                 await asyncio.sleep(self._latency)
             if self._hold_from is not None and number >= self._hold_from:
                 await self._released.wait()
-            return self._reply(request, body, self._trouble(body, number))
+            return self._reply(request, body, self.trouble(body, number))
         finally:
             self._at_once -= 1
 

@@ -12,7 +12,7 @@ from dreammake.core.job import Put
 from dreammake.core.rows import Rows, from_dicts
 from dreammake.core.step import Columns, Spooled, Step
 from dreammake.core.values import ModelSpec
-from dreammake.store.dataset import dataset_columns, open_dataset, spool, write_dataset
+from dreammake.store.dataset import dataset_columns, is_dataset, open_dataset, spool, write_dataset
 
 
 class TestWork:
@@ -28,7 +28,7 @@ class TestWork:
         self.done: list[tuple[int, int | None]] = []
 
     def columns(self, path: str) -> Columns | None:
-        return dataset_columns(self.path(path))
+        return dataset_columns(self.path(path)) if is_dataset(self.path(path)) else None
 
     def source(self, path: str) -> Path:
         return self.path(path)
@@ -43,7 +43,7 @@ class TestWork:
         return Path(tempfile.mkdtemp(dir=self.project))
 
     def spool(self, rows: Rows) -> Spooled:
-        return rows if isinstance(rows, Spooled) else spool(rows, self.folder())
+        return spool(rows, self.folder())
 
     def ask(self, model: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
         raise AssertionError("no step under test asks a model")

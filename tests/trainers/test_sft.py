@@ -14,6 +14,7 @@ import pytest
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.options import Wrong
 from dreammake.core.values import Template
+from dreammake.trainers._noise import noise_to
 from dreammake.trainers.sft import Sft
 from tests.support.training import LORA, PAIR_TEXTS, PAIRS, Training, digests, sft_options, training_in
 
@@ -209,6 +210,14 @@ def test_what_the_libraries_print_is_in_the_log_only(tmp_path: Path, capfd: pyte
     training = trained(tmp_path, peft=LORA, max_steps=1)
     assert capfd.readouterr() == ("", "")
     assert any("'loss'" in line for line in training.lines)
+
+
+@pytest.mark.slow
+def test_a_log_that_is_printed_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with noise_to(print):
+        print("step 1")
+        print("step 2", file=sys.stderr)
+    assert capsys.readouterr() == ("step 1\nstep 2\n", "")
 
 
 @pytest.mark.slow
