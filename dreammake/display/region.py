@@ -24,8 +24,8 @@ from dreammake.display.stream import QuietStream
 _BAR = 8, 20
 """Fewest and most cells of a bar."""
 _GAP = 2
-_LEFT_OUT_FIRST = 1, 2, 3
-"""Columns of `Row.words`, the least telling first: the speed, then prompts and figures, then the time left."""
+_LEFT_OUT_FIRST = 1, 2, 3, 0
+"""Columns of `Row.words`, the least telling first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Region:
             wrapped = sum((max(1, Segment.get_line_length(line)) - 1) // max(1, columns) for line in lines)
             up = [(ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)]
             self._console.control(Control(ControlType.CARRIAGE_RETURN, *up * wrapped))
-        self._console.size = (width, height)  # type: ignore[assignment]
+        self._console.size = (width, height)
 
 
 class _Screen:
@@ -132,16 +132,19 @@ def _frame(rows: Sequence[Row], more: str, footer: str, width: int) -> Renderabl
 
 def _grid(rows: Sequence[Row], width: int) -> Table:
     """`data/tweets  ━━━━━╺━━━━  412/1,000 rows  38 rows/s  400 asked, 12 cached  ~15 s left`: as many columns as
-    fit, and the bar only where all others do."""
+    fit, then the bar, then what is missing of a long name."""
     widths = [max(cell_len(word) for word in column) for column in zip(*(row.words for row in rows), strict=True)]
     kept = [number for number, wide in enumerate(widths) if wide]
-    name = min(max(cell_len(row.name) for row in rows), max(8, width // 3))
+    longest = max(cell_len(row.name) for row in rows)
+    name = min(longest, max(8, width // 3))
     room = width - name - sum(widths[number] + _GAP for number in kept)
     for number in _LEFT_OUT_FIRST:
         if room < 0 and number in kept:
             kept.remove(number)
             room += widths[number] + _GAP
     bar = min(room - _GAP, _BAR[1]) if any(row.share is not None for row in rows) else 0
+    room -= bar + _GAP if bar >= _BAR[0] else 0
+    name = max(1, min(longest, name + room))
     grid = Table.grid(padding=(0, _GAP, 0, 0))
     grid.add_column(width=name, no_wrap=True)
     if bar >= _BAR[0]:

@@ -13,7 +13,8 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,11 +55,9 @@ class Local:
         worker = self._idle(_models_of(job)) or self._fork()
         worker.job, worker.models = job.id, _models_of(job)
         document = json.dumps({"job": job.to_json(), "claim": dict(claim)}) + "\n"
-        try:
+        # One that died while it was idle takes nothing: its end is then read as the job's failure.
+        with suppress(OSError):
             worker.connection.sendall(document.encode())
-        except OSError:
-            # It died while it was idle. Its end is read as the job's, which is then run again.
-            pass
 
     def wait(self, timeout: float | None) -> list[Message]:
         messages: list[Message] = []
@@ -70,7 +69,7 @@ class Local:
         self._stopping = True
         for worker in list(self._workers.values()):
             if now:
-                _kill(worker.pid)
+                _kill_session(worker.pid)
             elif worker.job is not None:
                 _send(worker, b'{"stop": true}\n')
 
@@ -83,7 +82,8 @@ class Local:
         for worker in self._workers.values():
             while _is_alive(worker.pid) and time.monotonic() < deadline:
                 time.sleep(0.005)
-            _kill(worker.pid)
+            _kill_session(worker.pid)
+            _collect(worker.pid)
         self._workers.clear()
         self._selector.close()
 
@@ -177,22 +177,30 @@ def _models_of(job: Job) -> frozenset[str]:
 
 
 def _send(worker: _Worker, line: bytes) -> None:
-    try:
+    with suppress(OSError):
         worker.connection.sendall(line)
-    except OSError:
-        pass
 
 
-def _kill(pid: int) -> None:
-    """End a worker and whatever it started, and collect it."""
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except OSError:
-        pass
-    try:
+def _kill_session(pid: int) -> None:
+    """End a worker and whatever it started: a command has a group of its own, but the worker's session."""
+    for member in [pid, *_session_of(pid)]:
+        with suppress(OSError):
+            os.kill(member, signal.SIGKILL)
+
+
+def _session_of(leader: int) -> Iterator[int]:
+    """The processes of a session, where the system shows them in /proc."""
+    with suppress(OSError):
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                with suppress(OSError):
+                    if os.getsid(int(name)) == leader:
+                        yield int(name)
+
+
+def _collect(pid: int) -> None:
+    with suppress(OSError):
         os.waitpid(pid, 0)
-    except OSError:
-        pass
 
 
 def _is_alive(pid: int) -> bool:

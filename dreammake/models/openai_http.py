@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -56,9 +57,15 @@ class OpenAIHTTP:
 
     @staticmethod
     def settled(spec: ModelSpec) -> ModelSpec:
-        """The spec with its endpoint. Raises DreamError `needs-litellm` where it has none."""
+        """The spec with its endpoint. Raises DreamError `needs-litellm` where it has none, or `bad-endpoint`."""
         url = spec.options.get("base_url") or os.environ.get("OPENAI_BASE_URL")
         if url:
+            if not re.match(r"https?://[^/?#\s]+", str(url)):
+                fail(
+                    "bad-endpoint",
+                    f"the `base_url` of the model `{spec.name}` is no address: {url}",
+                    hint="write it as `http://host:port/v1`",
+                )
             return spec.with_options(base_url=str(url).rstrip("/"))
         provider, slash, _ = spec.model.partition("/")
         if slash and provider != "openai":
@@ -160,9 +167,6 @@ class OpenAIHTTP:
                 status, headers = response.status, response.headers
         except aiohttp.ClientConnectorError as error:
             return Trouble(self._unreachable(error), passing=True, refused=True)
-        except aiohttp.InvalidURL:
-            hint = "write the model's `base_url` as `http://host:port/v1`"
-            return Trouble(Failure("bad-endpoint", f"`{self._url}` is no address", hint, fatal=True), passing=False)
         except TimeoutError:
             hint = "raise the model's `timeout`, or lower its `concurrency`"
             return Trouble(Failure("no-answer-in-time", f"no answer within {self._timeout:g} s", hint), passing=True)

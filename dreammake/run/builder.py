@@ -9,10 +9,11 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from dreammake.core.diagnostic import Diagnostic
+from dreammake.core.diagnostic import Diagnostic, DreamError
 from dreammake.core.events import (
     Event,
     JobFailed,
@@ -243,7 +244,9 @@ class Builder:
         again = not interrupted and self._attempts[target] <= retries
         seconds = time.time() - started
         outcome = "interrupted" if failed.interrupted else "failed"
-        self._log.add_job(self._run, target, job.rule.name, started, seconds, outcome, {}, claim["log"])
+        # Where even this cannot be written (a full disk), the job's own failure is what matters.
+        with suppress(DreamError):
+            self._log.add_job(self._run, target, job.rule.name, started, seconds, outcome, {}, claim["log"])
         if failed.interrupted:
             return
         diagnostics = tuple(_placed(data, job) for data in failed.diagnostics)

@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +105,12 @@ class Worker:
             hint = "lower batch sizes, or run fewer jobs: -j1"
             self._fail([{"code": "out-of-memory", "message": "the job ran out of memory", "hint": hint}])
         except BaseException as error:
-            traceback.print_exc()
+            _log_traceback()
             message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
             hint = "the log has the whole story; if dreammake itself is to blame, please report it"
             self._fail([{"code": "job-crashed", "message": message, "hint": hint}])
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
 
     def _fail(self, diagnostics: list[dict[str, Any]], *, interrupted: bool = False) -> None:
         self._send({"failed": diagnostics, "interrupted": interrupted})
@@ -126,8 +126,7 @@ class Worker:
 
 def _log_to(path: str | None) -> None:
     """Send what the process prints to the job's log."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     if path is None:
         return
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -136,10 +135,23 @@ def _log_to(path: str | None) -> None:
     os.close(file)
 
 
+def _flush() -> None:
+    # On a full disk not even the log can be written, and the job's own error matters more.
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _log_traceback() -> None:
+    with suppress(OSError):
+        traceback.print_exc()
+        sys.stderr.flush()
+
+
 def _of_os_error(error: OSError) -> dict[str, Any]:
     import errno
 
-    traceback.print_exc()
+    _log_traceback()
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "free some space and run the same command again: what was answered is kept"
         return {"code": "disk-full", "message": "the disk is full", "hint": hint}

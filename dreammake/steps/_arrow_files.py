@@ -21,12 +21,12 @@ def parquet_columns(file: DataFile) -> tuple[str, ...]:
 
 
 def parquet_batches(file: DataFile, wanted: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Only the wanted columns are read."""
+    """Only the wanted columns are read; where there is none, another one, for the number of rows."""
     import pyarrow as pa
 
     with _parquet(file) as opened:
         schema = features.for_stream(opened.schema_arrow)
-        names = [name for name in schema.names if name in wanted]
+        names = [name for name in schema.names if name in wanted] or schema.names[:1]
         chosen = pa.schema([schema.field(name) for name in names])
         try:
             for batch in opened.iter_batches(_PARQUET_ROWS, columns=names, use_threads=False):
@@ -106,7 +106,7 @@ def _not_empty(file: DataFile) -> None:
     try:
         if file.path.stat().st_size == 0:
             fail("empty-file", f"{file.name} is empty", exit_code=1)
-        open(file.path, "rb").close()
+        file.path.open("rb").close()
     except OSError as error:
         unreadable(file, error)
 

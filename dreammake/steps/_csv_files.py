@@ -34,7 +34,6 @@ def types(files: Sequence[DataFile], options: Any) -> dict[str, pa.DataType]:
     import pyarrow as pa
 
     found: dict[str, int] = {}
-    ladder = [pa.null(), pa.bool_(), pa.int64(), pa.float64(), pa.string()]
     for file in files:
         names = columns(file, options)
         found.update({name: 0 for name in names if name not in found})
@@ -44,7 +43,8 @@ def types(files: Sequence[DataFile], options: Any) -> dict[str, pa.DataType]:
                 break
             for name in open_ones:
                 found[name] = _wider(found[name], batch.column(name))
-    return {name: ladder[step] if step else pa.string() for name, step in found.items()}
+    ladder = [pa.string(), pa.bool_(), pa.int64(), pa.float64(), pa.string()]
+    return {name: ladder[step] for name, step in found.items()}
 
 
 def batches(file: DataFile, options: Any, kinds: dict[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
@@ -57,6 +57,9 @@ def _wider(step: int, cells: pa.Array) -> int:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    numbers = {2: pa.int64(), 3: pa.float64()}
+    if step in numbers and _all_are(numbers[step], cells):
+        return step
     values = cells.filter(pc.invert(pc.is_in(cells, pa.array(_NULLS))))
     if len(values) == 0:
         return step
@@ -64,14 +67,17 @@ def _wider(step: int, cells: pa.Array) -> int:
         return 1
     if step == 1:
         return 4
-    for number, kind in ((2, pa.int64()), (3, pa.float64())):
-        if step <= number:
-            try:
-                values.cast(kind)
-                return number
-            except pa.ArrowInvalid:
-                pass
-    return 4
+    return next((number for number, kind in numbers.items() if step <= number and _all_are(kind, values)), 4)
+
+
+def _all_are(kind: pa.DataType, cells: pa.Array) -> bool:
+    import pyarrow as pa
+
+    try:
+        cells.cast(kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _header(file: DataFile, options: Any) -> tuple[tuple[str, ...], int]:
@@ -79,7 +85,7 @@ def _header(file: DataFile, options: Any) -> tuple[tuple[str, ...], int]:
     with open_bytes(file, options.encoding) as stream:
         reader = _python_reader(stream, file, options)
         try:
-            first = next((row for row in reader if row), [])
+            first: list[str] = next((row for row in reader if row), [])
         except UnicodeDecodeError:
             _bad_encoding(file, options)
         except csv.Error as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from dreammake.core.diagnostic import fail
 from dreammake.core.spelling import did_you_mean
@@ -35,7 +36,7 @@ def columns(file: DataFile, wanted: str | None) -> tuple[str, ...]:
     return arrow_columns(DataFile(file.name, file.path / inside / names[0], "arrow")) if names else ()
 
 
-def _json(file: DataFile, name: str) -> dict:
+def _json(file: DataFile, name: str) -> dict[str, Any]:
     try:
         return dict(json.loads((file.path / name).read_text(encoding="utf-8")))
     except (OSError, ValueError):

@@ -187,14 +187,14 @@ def _decompressed(file: DataFile) -> BinaryIO:
 
     match file.path.suffix.lower():
         case ".gz":
-            return io.BufferedReader(gzip.open(file.path, "rb"))  # type: ignore[arg-type]
+            return io.BufferedReader(gzip.open(file.path, "rb"))
         case ".bz2":
-            return io.BufferedReader(bz2.open(file.path, "rb"))  # type: ignore[arg-type]
+            return io.BufferedReader(bz2.open(file.path, "rb"))
         case ".zst":
             import pyarrow as pa
 
             return io.BufferedReader(pa.input_stream(str(file.path), compression="zstd"))
-    return open(file.path, "rb")
+    return file.path.open("rb")
 
 
 def unreadable(file: DataFile, error: Exception) -> NoReturn:

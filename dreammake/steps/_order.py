@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -41,12 +41,13 @@ class Picker:
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
-        self._batches = table.to_batches()
+        whole = table.combine_chunks() if table.nbytes <= _WINDOW_BYTES else table
+        self._batches = whole.to_batches()
         self._ends = list(accumulate(batch.num_rows for batch in self._batches))
 
     def window(self) -> int:
         """How many rows to pick at once: about 64 MiB of them, and a batch at least."""
-        row_bytes = self.table.nbytes // max(1, self.table.num_rows) + 1
+        row_bytes: int = self.table.nbytes // max(1, self.table.num_rows) + 1
         return min(_WINDOW_ROWS, max(BATCH_ROWS, _WINDOW_BYTES // row_bytes))
 
     def rows(self, numbers: Sequence[int]) -> pa.RecordBatch:
@@ -57,12 +58,14 @@ class Picker:
         wanted = pa.array(numbers, pa.int64())
         order = pc.array_sort_indices(wanted)
         ascending = wanted.take(order).to_pylist()
-        pieces, at, begin = [], 0, 0
-        for batch, end in zip(self._batches, self._ends, strict=True):
+        pieces, at = [], 0
+        while at < len(ascending):
+            place = bisect_right(self._ends, ascending[at])
+            batch, end = self._batches[place], self._ends[place]
             stop = bisect_left(ascending, end, at)
-            if stop > at:
-                pieces.append(batch.take(pa.array([number - begin for number in ascending[at:stop]], pa.int64())))
-            at, begin = stop, end
+            begin = end - batch.num_rows
+            pieces.append(batch.take(pa.array([number - begin for number in ascending[at:stop]], pa.int64())))
+            at = stop
         if not pieces:
             return _empty(self.table.schema)
         whole = pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)

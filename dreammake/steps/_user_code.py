@@ -124,5 +124,5 @@ def _importable(*folders: Path) -> Iterator[None]:
 
 
 def _is_in(module: ModuleType | None, folders: tuple[Path, ...]) -> bool:
-    file = getattr(module, "__file__", None)
-    return bool(file) and "site-packages" not in file and any(Path(file).is_relative_to(f) for f in folders)
+    file = str(getattr(module, "__file__", None) or "")
+    return file != "" and "site-packages" not in file and any(Path(file).is_relative_to(f) for f in folders)

@@ -35,13 +35,13 @@ class Load(Step):
     paper = "DataSource, JSONDataSource, CSVDataSource, TextDataSource, HFHubDataSource, HFDatasetDataSource"
     example = """
 rule notes:
-    output: "data/notes.jsonl"
-    shell: "echo '{\\"note\\": \\"milk\\"}' > {output}"
+    output: "data/notes.csv"
+    shell: "(echo note,times; echo milk,2) > {output}"
 
 rule all:
-    input: "data/notes.jsonl"
+    input: "data/notes.csv"
     output: "data/notes"
-    load: "data/notes.jsonl"
+    load: "data/notes.csv"
 """
 
     class Options(OptionSet):

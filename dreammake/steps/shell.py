@@ -112,7 +112,7 @@ def _how(status: int) -> str:
 
 def _last_lines(log: Path, begin: int) -> list[str]:
     """The last lines that were written to the log since it was `begin` bytes long."""
-    with open(log, "rb") as file:
+    with log.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(begin, size - _TAIL_BYTES))
         return file.read().decode("utf-8", "replace").splitlines()[-_LAST_LINES:]

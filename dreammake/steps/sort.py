@@ -62,7 +62,7 @@ def _order_of_column(values: pa.ChunkedArray, reverse: bool) -> Sequence[int]:
 
     direction = "descending" if reverse else "ascending"
     order = pc.sort_indices(values, sort_keys=[("", direction)])
-    return memoryview(order.buffers()[1]).cast("Q") if len(order) else ()  # type: ignore[return-value]
+    return memoryview(order.buffers()[1]).cast("Q") if len(order) else ()
 
 
 def _order_of_keys(keys: list[Any], reverse: bool, text: str) -> list[int]:

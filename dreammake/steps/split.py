@@ -74,10 +74,9 @@ rule parts:
         order: Sequence[int] = range(spooled.count)
         if options.shuffle:
             order = permutation(spooled.count, options.seed)
+        groups = _cut(order, sizes)
         if options.stratify:
             groups = _stratified(_keys(spooled, options.stratify), order, sizes)
-        else:
-            groups = _cut(order, sizes)
         return {part: in_order(spooled, group) for part, group in zip(options.parts, groups, strict=True)}
 
 
@@ -112,7 +111,7 @@ def _keys(spooled: Spooled, columns: Sequence[str]) -> list[Any]:
     return [repr(row) for batch in spooled.batches() for row in batch.select(list(columns)).to_pylist()]
 
 
-def _stratified(keys: Sequence[Any], order: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
+def _stratified(keys: Sequence[Any], order: Sequence[int], sizes: Sequence[int]) -> list[Sequence[int]]:
     """Deals the rows, those of one value after the other, each to the part that lags most behind its share; so
     every part is within a row or so of its share of every value, and has exactly its size. Rows keep `order`."""
     total = len(order)
@@ -121,8 +120,11 @@ def _stratified(keys: Sequence[Any], order: Sequence[int], sizes: Sequence[int])
     dealt = [0] * len(shares)
     part_of = [0] * total
     for done, at in enumerate(sorted(range(total), key=lambda at: place[keys[order[at]]]), 1):
-        open_parts = [part for part, size in enumerate(shares) if dealt[part] < size]
-        part = max(open_parts, key=lambda part: done * shares[part] - dealt[part] * total)
+        behind = [
+            done * share - given * total if given < share else -total
+            for share, given in zip(shares, dealt, strict=True)
+        ]
+        part = behind.index(max(behind))
         dealt[part] += 1
         part_of[at] = part
     return [[row for row, part in zip(order, part_of, strict=True) if part == number] for number in range(len(sizes))]

@@ -159,7 +159,8 @@ class BuildLogFile:
         """One line of history."""
         assert self._db is not None
         row = (None, run, target, rule, started, seconds, outcome, canonical(dict(facts)), log)
-        self._db.execute("insert into jobs values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        with db.atomic(self._db):
+            self._db.execute("insert into jobs values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def _read(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         if self._db is None:

@@ -39,7 +39,7 @@ class OpenedDataset(Spooled):
         self._table: pa.Table | None = None
 
     @property
-    def table(self) -> pa.Table:  # type: ignore[override]
+    def table(self) -> pa.Table:
         import pyarrow as pa
 
         if self._table is None:

@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dreammake.core import arrow_types, features, fingerprint
 from dreammake.core.diagnostic import fail
@@ -80,10 +80,14 @@ class _Shape:
 
     def _widen_field(self, field: pa.Field) -> None:
         have = self.fields.get(field.name)
-        kind = field.type if have is None else arrow_types.widest(have.type, field.type)
+        if have is None:
+            self.fields[field.name] = field
+            self.version += 1
+            return
+        kind = arrow_types.widest(have.type, field.type)
         if kind is None:
-            _clash(field.name, have.type, field.type)  # type: ignore[union-attr]
-        if have is None or not kind.equals(have.type):
+            _clash(field.name, have.type, field.type)
+        if not kind.equals(have.type):
             self.fields[field.name] = field if field.type.equals(kind) else field.with_type(kind).remove_metadata()
             self.version += 1
 
@@ -179,17 +183,17 @@ def _finish(files: _DataFiles, schema: pa.Schema, folder: Path) -> DatasetFacts:
     files.close()
     total = len(files.paths)
     digests: list[tuple[str, str]] = []
-    state_files = []
+    state_files: list[dict[str, Any]] = []
     for number, (path, rows) in enumerate(zip(files.paths, files.rows, strict=True)):
         name = f"data-{number:05d}-of-{total:05d}.arrow"
         size = path.stat().st_size
         path.rename(folder / name)
-        with open(folder / name, "rb") as file:
+        with (folder / name).open("rb") as file:
             digests.append((name, hashlib.file_digest(file, "sha256").hexdigest()[:32]))
         state_files.append({"filename": name, "rows": rows, "bytes": size})
     info = {"citation": "", "description": "", "features": features.features_of(schema), "homepage": "", "license": ""}
     info_text = json.dumps(info, indent=2, ensure_ascii=False)
-    state = {
+    state: dict[str, Any] = {
         "_data_files": state_files,
         "_fingerprint": fingerprint.of_members(digests)[:16],
         "_format_columns": None,
@@ -260,7 +264,7 @@ def _fit(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.record_batch(arrays, schema=schema)
 
 
-def _clash(column: str, one: pa.DataType, other: pa.DataType) -> Any:
+def _clash(column: str, one: pa.DataType, other: pa.DataType) -> NoReturn:
     kinds = " and ".join(sorted((f"{arrow_types.words(one)} ({one})", f"{arrow_types.words(other)} ({other})")))
     fail(
         "mixed-types",

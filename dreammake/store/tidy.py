@@ -35,8 +35,8 @@ def _exact(array: pa.Array) -> pa.Array:
     kind, first, count = array.type, array.offset, len(array)
     valid, *buffers = array.buffers()
     if len(buffers) == 2 and buffers[0] is not None and buffers[1] is not None:
-        code = "q" if pa.types.is_large_string(kind) or pa.types.is_large_binary(kind) else "i"
-        offsets = memoryview(buffers[0]).cast(code)
+        large = pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
+        offsets = memoryview(buffers[0]).cast("q") if large else memoryview(buffers[0]).cast("i")
         end = offsets[first + count] if count else 0
         return pa.Array.from_buffers(kind, count, [valid, buffers[0], buffers[1].slice(0, end)], -1, first)
     if len(buffers) == 1 and buffers[0] is not None and valid is None and not pa.types.is_boolean(kind):

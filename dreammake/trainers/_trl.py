@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _COMPLETE = "complete"
 """An empty file in a checkpoint that was written to its end."""
 
-_OF_THE_RUN = re.compile(r".*(runtime|per_second)|total_flos|num_tokens|train_loss")
+_OF_THE_RUN = re.compile(r".*(runtime|per_second)|total_flos|(eval_)?num_tokens|train_loss")
 """Measures that depend on the clock, or on where an interrupted training went on: they are in no file of the model."""
 
 
@@ -110,7 +110,7 @@ def _callback(training: Training) -> TrainerCallback:
             self.measures = {key: value for key, value in (logs or {}).items() if key in ("loss", "eval_loss")}
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            training.progress(state.global_step, state.max_steps, **self.measures)
+            training.progress(state.global_step, state.max_steps, epoch=state.epoch, **self.measures)
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _COMPLETE).touch()

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +13,17 @@ from dreammake.core.events import BuildFinished, BuildStarted, JobFailed, JobFin
 from dreammake.display.live import LiveDisplay
 from tests.display.build import EVENTS, Clock
 from tests.display.terminal import Terminal
+
+
+@pytest.fixture(scope="module", autouse=True)
+def capable_terminal() -> Iterator[None]:
+    """What the tests' own terminal is, and where its size does not come from."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERM", "xterm-256color")
+        patch.setenv("COLUMNS", "33")
+        patch.setenv("LINES", "3")
+        patch.delenv("TTY_INTERACTIVE", raising=False)
+        yield
 
 
 def open_display(columns: int = 100, rows: int = 24) -> tuple[LiveDisplay, Terminal, Clock]:
@@ -29,8 +45,8 @@ def test_running_jobs_stand_below_finished_ones() -> None:
     assert terminal.seen == [
         "3 to build, 5 up to date",
         "✓ data/split  900 rows  0.5 s",
-        "  data/tweets     ━━━━━━━━━━──────────  500/1,000 rows  36 rows/s  410 asked, 90 cached  ~14 s left",
-        "  models/tweeter  ━━━━━───────────────  15/60 steps  loss 1.93",
+        "  data/tweets     ━━━━━━━━━━╺━━━━━━━━━  500/1,000 rows  36 rows/s  410 asked, 90 cached  ~14 s left",
+        "  models/tweeter  ━━━━━╺━━━━━━━━━━━━━━  15/60 steps                loss 1.93",
         "1 of 3 done, 2 running, 11.0 s",
     ]
     assert not terminal.cursor_shown
@@ -46,6 +62,29 @@ def test_what_does_not_fit_is_left_out() -> None:
     assert terminal.seen[1:] == ["  data/long/lon…  500/1,000 rows  ~10 s left", "0 of 1 done, 1 running, 10.0 s"]
 
 
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        (98, "  data/tweets  ━━━━━━━━━━╺━━━━━━━━━  500/1,000 rows  40 rows/s  410 asked, 90 cached  ~12 s left"),
+        (85, "  data/tweets  ━━━━╺━━━  500/1,000 rows  40 rows/s  410 asked, 90 cached  ~12 s left"),
+        (84, "  data/tweets  500/1,000 rows  40 rows/s  410 asked, 90 cached  ~12 s left"),
+        (74, "  data/tweets  ━━━━╺━━━  500/1,000 rows  410 asked, 90 cached  ~12 s left"),
+        (63, "  data/tweets  ━━━━━━━━━╸━━━━━━━━━  500/1,000 rows  ~12 s left"),
+        (40, "  data/tweets  ━━━━╺━━━  500/1,000 rows"),
+        (20, "  data/tweets"),
+        (10, "  data/t…"),
+    ],
+)
+def test_as_much_as_fits(columns: int, row: str) -> None:
+    display, terminal, clock = open_display(columns)
+    display.event(BuildStarted(3, 0, 0))
+    display.event(JobStarted("data/tweets", "tweets"))
+    display.event(JobProgress("data/tweets", 100, 1000, prompts_cached=90, prompts_asked=10))
+    clock.now += 10
+    display.event(JobProgress("data/tweets", 500, 1000, prompts_cached=90, prompts_asked=410))
+    assert terminal.seen[1] == row
+
+
 def test_it_redraws_at_most_ten_times_a_second() -> None:
     display, terminal, clock = open_display()
     display.event(BuildStarted(20_000, 0, 0))
@@ -59,6 +98,19 @@ def test_it_redraws_at_most_ten_times_a_second() -> None:
     assert terminal.seen[1:] == [
         f"✓ data/{number}  {number:,} row{'s' * (number != 1)}  10 ms" for number in range(10_000)
     ]
+
+
+def test_a_frame_is_one_write() -> None:
+    display, terminal, clock = open_display(80)
+    display.event(BuildStarted(9, 0, 0))
+    terminal.resize(30, 24)
+    clock.now += 1
+    before = terminal.writes
+    for number in range(3):
+        display.event(JobFinished(f"data/{number}", 0.01, True))
+    clock.now += 1
+    display.tick()
+    assert terminal.writes - before == 2
 
 
 def test_at_most_what_the_screen_holds() -> None:
@@ -162,4 +214,56 @@ def test_a_stream_without_signs_gets_plain_ones() -> None:
     display.event(JobFinished("a", 1.0, True))
     clock.now += 1
     display.event(JobProgress("b", 1, 2))
-    assert terminal.seen[1:3] == ["+ a  1.0 s", "  b  ##########..........  1/2 rows"]
+    assert terminal.seen[1:3] == ["+ a  1.0 s", "  b  ---------- ---------  1/2 rows"]
+
+
+def test_a_dumb_terminal_gets_lines_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    display, terminal, clock = open_display(columns=120)
+    for event in EVENTS[:7]:
+        clock.now += 1
+        display.event(event)
+    display.close()
+    assert terminal.cursor_shown
+    assert terminal.seen == [
+        "3 to build, 1 may follow, 41 up to date",
+        "✓ data/tweets  1,000 rows, 12 prompts asked, 988 cached, $0.42  4.2 s",
+    ]
+
+
+@pytest.mark.parametrize(("colour", "line"), [(True, "\x1b[32m✓\x1b[0m data/a  1.0 s\n"), (False, "✓ data/a  1.0 s\n")])
+def test_colour(colour: bool, line: str) -> None:
+    terminal, clock, written = Terminal(80, 24), Clock(), []
+    terminal.write = written.append  # type: ignore[method-assign]
+    display = LiveDisplay(terminal, colour=colour, clock=clock, size=terminal.size)  # type: ignore[arg-type]
+    display.event(BuildStarted(1, 0, 0))
+    display.event(JobFinished("data/a", 1.0, True))
+    display.close()
+    assert line in "".join(written)
+    assert ("\x1b[1m" in "".join(written)) is colour
+
+
+def test_a_name_is_not_markup() -> None:
+    display, terminal, clock = open_display()
+    display.event(BuildStarted(2, 0, 0))
+    display.event(JobStarted("data/[red]a[/red]:cat:", "r"))
+    clock.now += 1
+    display.event(JobFinished("data/[b]\x1b[2Jb", 1.0, True))
+    assert terminal.seen[1:3] == ["✓ data/[b]␛[2Jb  1.0 s", "  data/[red]a[/red]:cat:  1.0 s"]
+
+
+def test_a_fork_inherits_no_thread_and_the_real_streams() -> None:
+    threads, streams = threading.enumerate(), (sys.stdout, sys.stderr)
+    display, _, clock = open_display()
+    display.event(BuildStarted(1, 0, 0))
+    display.event(JobStarted("a", "r"))
+    clock.now += 1
+    display.tick()
+    assert threading.enumerate() == threads
+    assert (sys.stdout, sys.stderr) == streams
+    display.close()
+
+
+def test_rich_is_imported_for_a_display_only() -> None:
+    code = "import sys, dreammake.display.live; sys.exit('rich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -21,7 +21,7 @@ from dreammake.steps import _csv_files, _files
 from dreammake.steps.load import Load
 from tests.support.work import TestWork, apply
 
-ROWS = [{"id": 1, "text": "a"}, {"id": 2, "text": "é, \"x\"\nz"}, {"id": 3, "text": None}]
+ROWS = [{"id": 1, "text": "a"}, {"id": 2, "text": 'é, "x"\nz'}, {"id": 3, "text": None}]
 
 
 @pytest.fixture
@@ -95,7 +95,9 @@ def test_json_blocks_do_not_matter(work: TestWork, monkeypatch: pytest.MonkeyPat
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.fixed_dictionaries({"a": st.text(max_size=30), "b": st.lists(st.integers(), max_size=3)}), max_size=9))
+@given(
+    st.lists(st.fixed_dictionaries({"a": st.text(max_size=30), "b": st.lists(st.integers(), max_size=3)}), max_size=9)
+)
 def test_an_array_is_read_piece_by_piece(tmp_path_factory: Any, rows: list[Any]) -> None:
     from dreammake.steps import _json_files
 
@@ -120,8 +122,12 @@ def test_csv_types_are_those_of_the_whole_column(work: TestWork, monkeypatch: py
 
 def test_csv_cells(work: TestWork) -> None:
     put(work, "a.csv", '\ufeffid,text\n1,"a ""q"", b\nc"\n\n,\nNA,NA\n')
-    assert load(work, "a.csv") == [{"id": 1, "text": 'a "q", b\nc'}, {"id": None, "text": ""}, {"id": None, "text": "NA"}]
-    put(work, "a.tsv", 'a\tb\n1\t2020-01-01\n')
+    assert load(work, "a.csv") == [
+        {"id": 1, "text": 'a "q", b\nc'},
+        {"id": None, "text": ""},
+        {"id": None, "text": "NA"},
+    ]
+    put(work, "a.tsv", "a\tb\n1\t2020-01-01\n")
     assert load(work, "a.tsv") == [{"a": 1, "b": "2020-01-01"}]
     put(work, "s.csv", "1;'x;y'\n")
     assert load(work, "s.csv", separator=";", quote="'", header=False) == [{"column1": 1, "column2": "x;y"}]
@@ -153,6 +159,12 @@ def test_binary_formats(work: TestWork) -> None:
     for source in ("a.parquet", "a.feather", "stream.arrow", "ours"):
         assert load(work, source) == ROWS, source
     assert load(work, "a.parquet", columns=["text"]) == [{"text": row["text"]} for row in ROWS]
+
+
+def test_a_parquet_file_without_the_wanted_columns_still_has_its_rows(work: TestWork) -> None:
+    pa.parquet.write_table(pa.table({"a": [1, 2]}), work.path("a.parquet"))
+    pa.parquet.write_table(pa.table({"b": [3]}), work.path("b.parquet"))
+    assert load(work, "*.parquet", columns=["b"]) == [{"b": None}, {"b": None}, {"b": 3}]
 
 
 def test_foreign_datasets_with_splits(work: TestWork) -> None:
@@ -193,7 +205,7 @@ def test_text_is_a_row_a_line(work: TestWork) -> None:
         ("a.json", '[{"a": 1},\n', "a.json, line 2: the array is not closed"),
         ("a.json", "[1, 2]", "a.json, line 1: the array holds something that is no object"),
         ("a.json", '{"a": [{}], "b": [{}]}', "a.json: the object should have one list of rows"),
-        ("a.csv", "a,b\n1,2\n\"x\ny\",3,4\n", "a.csv, line 4: 3 cells in place of 2"),
+        ("a.csv", 'a,b\n1,2\n"x\ny",3,4\n', "a.csv, line 4: 3 cells in place of 2"),
         ("a.csv", "a,b\n1\n", "a.csv, line 2: 1 cells in place of 2"),
         ("a.csv", b"a,b\n1,\xff\n", "a.csv, line 2: not utf-8 text"),
         ("a.csv", "a,a\n1,2\n", "a.csv, line 1: two columns are called `a`"),
@@ -227,7 +239,9 @@ def test_paths_that_are_wrong(work: TestWork) -> None:
     put(work, "data/questions.csv", "a\n1\n")
     found = failing(work, "data/question.csv")
     assert (found.code, found.hint) == ("no-such-file", "did you mean `data/questions.csv`?")
-    assert failing(work, "nowhere/x.csv").message == "the file `nowhere/x.csv` does not exist: there is no folder nowhere"
+    assert (
+        failing(work, "nowhere/x.csv").message == "the file `nowhere/x.csv` does not exist: there is no folder nowhere"
+    )
     assert failing(work, "data/*.json").code == "no-such-file"
     assert failing(work, put(work, "x.dat", "a")).code == "unknown-format"
     assert load(work, "x.dat", format="text") == [{"text": "a"}]

@@ -154,7 +154,7 @@ def test_failed_rows_are_left_out_or_null(work: NewWork) -> None:
 def test_a_row_that_cannot_be_rendered_is_named(work: NewWork) -> None:
     with LoopbackServer(echo) as server:
         options = {"model": teacher(server), "prompt": Template("{{ word.more.deep }}")}
-        with pytest.raises(DreamError, match="row-error: .* fails on row 1002"):
+        with pytest.raises(DreamError, match=r"row-error: .* fails on row 1002"):
             rows = [{"word": {"more": {"deep": "x"} if number != 1002 else None}} for number in range(1500)]
             apply(Prompt, options, rows, work(), "text")
 
@@ -233,7 +233,7 @@ def test_a_dry_run_counts_and_asks_nothing(work: NewWork, tmp_path: Path) -> Non
         assert probe.completion_tokens == 12
         assert probe.tokens == round(sum(len(f"About w{number}") for number in range(8, 12)) / 4) + 12
         assert probe.seconds is not None and probe.seconds > 0
-        assert probe.cost == pytest.approx(probe.tokens / 1e6)
+        assert probe.cost == pytest.approx(probe.tokens / 1e6, rel=0.1)
         assert server.count == 8
         assert sorted(tmp_path.rglob("*")) == files
 

@@ -13,7 +13,7 @@ from dreammake.core.rows import Rows
 from dreammake.steps.python import Python
 from tests.support.work import TestWork, apply, result
 
-CODE = '''
+CODE = """
 from lib.text import shout
 
 def loud(row, mark="!"):
@@ -65,7 +65,7 @@ def leave(row):
 def late(rows):
     yield from ({"a": i} for i in range(1000))
     yield {"a": 1, "b": 2}
-'''
+"""
 ROWS = [{"n": 1, "text": "a b"}, {"n": 2, "text": ""}, {"n": 3, "text": "c"}]
 
 

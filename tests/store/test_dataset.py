@@ -285,7 +285,11 @@ def test_foreign_datasets_open_and_their_features_stay(tmp_path: Path) -> None:
     foreign = datasets.Dataset.from_dict({"label": [0, 1, 1], "text": ["a", "b", None]}, features=features)
     foreign.save_to_disk(str(tmp_path / "foreign"))
     opened = open_dataset(tmp_path / "foreign")
-    assert (opened.columns, opened.count, dataset_columns(tmp_path / "foreign")) == (("label", "text"), 3, opened.columns)
+    assert (opened.columns, opened.count, dataset_columns(tmp_path / "foreign")) == (
+        ("label", "text"),
+        3,
+        opened.columns,
+    )
     chosen = opened.then(("label",), lambda batch: batch.select(["label"]).filter(pa.array([True, False, True])))
     assert spool(chosen, tmp_path / "ours").table.column("label").to_pylist() == [0, 1]
     assert datasets.load_from_disk(str(tmp_path / "ours")).features == {"label": features["label"]}

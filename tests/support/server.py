@@ -7,7 +7,8 @@
 
 Answers are a function of the body, so the same request has the same answer; by default they are made of a digest of
 its messages, and of its seed where there is one. `latency` is in seconds. `trouble(body, number)` may give a `Trouble`
-for the number-th request (from 0), and may be set anew while it runs. From request `hold_from` on, answers wait for `release()`.
+for the number-th request (from 0), and may be set anew while it runs. From request `hold_from` on, answers wait for
+`release()`.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class LoopbackServer:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -109,6 +110,14 @@ class LoopbackServer:
         await site.start()
         host, port = self._runner.addresses[0][:2]
         return f"http://{host}:{port}/v1"
+
+    async def _stop(self) -> None:
+        self._released.set()
+        await self._runner.cleanup()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def _handle(self, request: Any) -> Any:
         body = await request.json()

@@ -1,0 +1,105 @@
+"""llama.cpp with the real SmolLM2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.asking import asker_in, engine_of
+
+from dreammake.core.diagnostic import DreamError
+from dreammake.core.embedded import embedded_gguf
+from dreammake.core.engine import Answer, EngineContext, Request
+from dreammake.core.values import ModelSpec
+from dreammake.models.llamacpp import LlamaCpp
+from dreammake.run.asking import Asker
+
+SMOLLM2 = ModelSpec("small", "smollm2", "llamacpp", {"max_tokens": 24})
+PROMPTS = [
+    "What is the capital of France?",
+    "Name a colour.",
+    "Continue: " + "river stone letter music " * 100,
+    "Tell me a short story about a cat.",
+    "What is 2 + 2?",
+    "Name a colour.",
+]
+
+
+def ask(folder: Path, model: ModelSpec, prompts: list[str]) -> list[Answer]:
+    asker = asker_in(folder)
+    try:
+        return list(asker.ask(model, (Request(({"role": "user", "content": prompt},)) for prompt in prompts)))
+    finally:
+        asker.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_the_same_bytes_whatever_runs_beside(tmp_path: Path, temperature: float) -> None:
+    model = SMOLLM2.with_options(temperature=temperature)
+    alone = ask(tmp_path / "a", model.with_options(concurrency=1), PROMPTS)
+    beside = ask(tmp_path / "b", model.with_options(concurrency=3), PROMPTS[::-1])[::-1]
+    if temperature:  # the two equal prompts are the first and the second sample, in the order of asking
+        beside[1], beside[5] = beside[5], beside[1]
+        assert alone[1].text != alone[5].text
+    assert [answer.text for answer in beside] == [answer.text for answer in alone]
+
+
+@pytest.mark.slow
+def test_one_prompt_too_long_fails_alone(tmp_path: Path) -> None:
+    model = SMOLLM2.with_options(n_ctx=256, concurrency=1)
+    short, long = ask(tmp_path, model, ["Say yes.", "word " * 1000])
+    assert short.text and short.completion_tokens is not None and short.completion_tokens <= 24
+    assert long.error is not None and not long.error.fatal
+    assert "context" in long.error.message
+
+
+@pytest.mark.slow
+def test_the_log_is_silent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ask(tmp_path, SMOLLM2.with_options(concurrency=1), ["Say yes."])
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_only_one_idle_model_is_kept_in_memory(tmp_path: Path) -> None:
+    asker = asker_in(tmp_path)
+    request = Request(({"role": "user", "content": "Say yes."},))
+    for n_ctx in (256, 512):
+        assert [answer.text for answer in asker.ask(SMOLLM2.with_options(concurrency=1, n_ctx=n_ctx), [request])]
+    assert len(asker._lanes) == 1
+    asker.close()
+
+
+@pytest.mark.slow
+def test_a_file_that_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF" + bytes(1000))
+    with pytest.raises(DreamError, match="bad-model-file"):
+        ask(tmp_path, ModelSpec("m", "bad.gguf", "llamacpp"), ["p"])
+
+
+def test_a_model_file_is_known_by_its_content(tmp_path: Path) -> None:
+    from dreammake.run.request_key import use_for
+    from dreammake.store.file_digests import FileDigests
+
+    def file_of(name: str, content: bytes) -> str:
+        (tmp_path / name).write_bytes(content)
+        model = ModelSpec("m", name, "llamacpp")
+        use = use_for(model, engine_of, {}, FileDigests(), tmp_path.joinpath)
+        return str(use.identity["model"])
+
+    assert file_of("a.gguf", b"one") == file_of("b.gguf", b"one") != file_of("a.gguf", b"other")
+
+
+def test_the_embedded_model_is_there() -> None:
+    path: Callable[[str], Path] = Path
+    found = LlamaCpp.weights(SMOLLM2, path)
+    assert found == embedded_gguf()
+    assert found.read_bytes()[:4] == b"GGUF"
+
+
+def test_a_model_file_that_is_missing_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DreamError, match="no-such-model"):
+        Asker(tmp_path, engine_of, EngineContext(path=tmp_path.joinpath)).ask(
+            ModelSpec("m", "missing.gguf", "llamacpp"), []
+        ).__next__()
