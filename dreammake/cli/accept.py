@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
             record = Record(
                 job.id, job.rule.name, recipe.shared.digest, recipe.own_text, inputs_text(inputs), outputs, time.time()
             )
-            session.log.put(record, [[*item.row(), item.shown] for item in recipe.shared.ingredients])
+            session.log.put([(record, recipe.shared, None)])
             for output in outputs:
                 plan.contents[output.path] = output.fingerprint
             print(f"accepted {job.id}")

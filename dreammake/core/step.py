@@ -113,6 +113,19 @@ class Step:
             return have
         return have if name in have else (*have, name)
 
+    @classmethod
+    def most(cls, options: Any, count: int | None) -> int | None:
+        """How many rows there can be after the step, given how many there can be before it; None: nobody knows.
+
+        A dry run counts prompts by it where the rows are still to be made.
+        """
+        return count
+
+    @classmethod
+    def outputs(cls, options: Any) -> list[str] | None:
+        """The outputs that the step makes by name; None: the only one, or all."""
+        return None
+
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows | Mapping[str, Rows]:
         """The rows after the step, made lazily. A `last` step may return rows by output name."""
         raise NotImplementedError

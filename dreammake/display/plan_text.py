@@ -50,7 +50,9 @@ def summary(plan: Plan, prompts: Mapping[str, Prompts]) -> str:
     if not prompts:
         return text
     whole = together(prompts.values())
-    parts = [("" if whole.exact else "at most ") + f"{count(whole.to_run, 'prompt')} to run"]
+    unknown = any(one.total is None for one in prompts.values())
+    most = "" if whole.exact else "at least " if unknown else "at most "
+    parts = [most + f"{count(whole.to_run, 'prompt')} to run"]
     if whole.to_run:
         parts.append(f"about {tokens(whole.tokens)}")
     if whole.cost is not None:

@@ -92,7 +92,7 @@ def _comments(gap: list[str], columns: list[int], line: _Line | None) -> list[st
             continue
         column = len(comment) - len(comment.lstrip())
         level = sum(1 for opened in columns[1:] if opened <= column)
-        if line is not None and column <= line.column:
+        if line is not None and (column <= line.column or line.level >= len(columns)):
             level = line.level
         found.append(" " * (_INDENT * level) + bare)
     return found

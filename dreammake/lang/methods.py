@@ -12,8 +12,8 @@ from dreammake.lang.operators import Unfit, kind
 Method = Callable[..., Any]
 _TEXT = """strip lstrip rstrip split rsplit splitlines lower upper title capitalize casefold swapcase startswith
     endswith count find rfind index rindex removeprefix removesuffix partition rpartition isdigit isdecimal isnumeric
-    isalpha isalnum isspace isupper islower istitle isascii isidentifier""".split()
-_PADDED = "ljust rjust center zfill".split()
+    isalpha isalnum isspace isupper islower istitle isascii isidentifier"""
+_PADDED = ["ljust", "rjust", "center", "zfill"]
 
 
 def _of_text(name: str) -> Method:
@@ -96,7 +96,7 @@ def _items(budget: Budget, values: Mapping[Any, Any]) -> list[Any]:
 
 
 _OF_TEXT: dict[str, Method] = {
-    **{name: _of_text(name) for name in _TEXT},
+    **{name: _of_text(name) for name in _TEXT.split()},
     **{name: _padded(name) for name in _PADDED},
     "join": _join,
     "replace": _replace,

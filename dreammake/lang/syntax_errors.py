@@ -351,4 +351,4 @@ def _words_of(expected: set[str]) -> str:
     words = {"RPAR": "`)`", "RSQB": "`]`", "RBRACE": "`}`", "COLON": "`:`", "IN": "`in`", "ELSE": "`else`"}
     words |= {"COMMA": "`,`", "NEWLINE": "the end of the line", "$END": "the end", "EQUAL": "`=`"}
     found = [word for kind, word in words.items() if kind in expected]
-    return " or ".join(found) if found else "something else"
+    return " or ".join(found) if found else "the end"

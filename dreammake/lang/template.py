@@ -25,10 +25,9 @@ from dreammake.lang.template_places import find_name, place_in, wrong_part
 Render = Callable[[Mapping[str, Any]], str]
 
 _HOLE = re.compile(r"\{\{\s*([A-Za-z_]\w*)((?:\.[A-Za-z]\w*)*)\s*\}\}")
-_NOT_PLAIN = frozenset(
-    """true false none True False None not and or in is if else self super loop caller varargs kwargs range dict
-    namespace joiner cycler recursive scoped ignore missing with without context""".split()
-)
+_WORDS_OF_JINJA = """true false none True False None not and or in is if else self super loop caller varargs kwargs
+    range dict namespace joiner cycler recursive scoped ignore missing with without context"""
+_NOT_PLAIN = frozenset(_WORDS_OF_JINJA.split())
 """Names that mean something of their own in Jinja2."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dreammake.lang.syntax_errors import Misread
 
@@ -20,6 +21,7 @@ _ESCAPE = re.compile(
     r"|u(?P<short>[0-9a-fA-F]{4})|U(?P<long>[0-9a-fA-F]{8})|N\{(?P<name>[^}]*)\}|(?P<wrong>[xuUN]))"
 )
 _SIMPLE = dict(zip("\\'\"abfnrtv", "\\'\"\a\b\f\n\r\t\v", strict=True))
+_ENDS_IN_CONTINUATION = re.compile(r"(?<!\\)(?:\\\\)*\\\r?\n\s*\Z")
 _BRACE = re.compile(r"\{\{|\}\}")
 
 
@@ -53,6 +55,8 @@ def read_raw(literal: str, start: int) -> Raw:
         raise Misread("unsupported", f"no text begins with `{prefix}`", start, start + len(prefix))
     body, start = literal[match.end() : -len(quote)], start + match.end()
     text, origins = _dedent(body, start) if len(quote) == 3 else _normal_line_ends(body, start)
+    if len(quote) == 3 and "r" not in prefix and _ENDS_IN_CONTINUATION.search(body) and text.endswith("\\"):
+        text = text[:-1]
     return Raw(text, origins, "r" in prefix, "f" in prefix)
 
 
@@ -156,7 +160,7 @@ def _next(pattern: re.Pattern[str], text: str, at: int, end: int) -> re.Match[st
 def _plain(raw: Raw, a: int, b: int) -> list[tuple[str, int]]:
     """`raw.text[a:b]` cut where its distance to the source changes."""
     cuts = [a, *(at for at, _ in raw.origins if a < at < b), b]
-    return [(raw.text[c:d], raw.origin(c)) for c, d in zip(cuts, cuts[1:], strict=False)]
+    return [(raw.text[c:d], raw.origin(c)) for c, d in pairwise(cuts)]
 
 
 def _shifted(raw: Raw, a: int, b: int) -> Origins:

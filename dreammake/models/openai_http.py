@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from dreammake.core.diagnostic import fail
 from dreammake.core.engine import Answer, Ask, EngineContext, Failure, ModelOptions, request_body
 from dreammake.core.options import Int, Str
-from dreammake.core.values import ModelSpec
+from dreammake.core.values import ModelSpec, Secret
 from dreammake.models._completion import read_completion
 from dreammake.models._trouble import Trouble, reason, refusal
 
@@ -66,7 +66,7 @@ class OpenAIHTTP:
                     f"the `base_url` of the model `{spec.name}` is no address: {url}",
                     hint="write it as `http://host:port/v1`",
                 )
-            return spec.with_options(base_url=str(url).rstrip("/"))
+            return spec.with_options(base_url=url if isinstance(url, Secret) else url.rstrip("/"))
         provider, slash, _ = spec.model.partition("/")
         if slash and provider != "openai":
             fail(
@@ -83,7 +83,7 @@ class OpenAIHTTP:
         self._spec = spec
         self._say = context.say
         self.window = options.get("concurrency") or self.window
-        self._url = f"{base or OPENAI}/chat/completions"
+        self._url = f"{str(base or OPENAI).rstrip('/')}/chat/completions"
         self._model = spec.model.removeprefix("openai/")
         self._limit_field = "max_tokens" if base else "max_completion_tokens"  # OpenAI's newer models know only this
         self._headers = _headers(spec, base)

@@ -7,12 +7,12 @@ from typing import Any
 
 from dreammake.core.job import Job, StepCall
 from dreammake.core.values import to_json
-from dreammake.plan.graph import Graph, PlannedJob
+from dreammake.lang.dreamfile import Names
+from dreammake.plan.graph import PlannedJob
 
 
-def job_of(graph: Graph, job: PlannedJob, card: Mapping[str, Any], resources: Mapping[str, Any]) -> Job:
-    """The frozen document that a worker runs."""
-    names = graph.names(job)
+def job_of(job: PlannedJob, names: Names, card: Mapping[str, Any], resources: Mapping[str, Any]) -> Job:
+    """The frozen document that a worker runs, given the names of the job."""
     steps = tuple(
         StepCall(step.word, step.name, to_json(step.values(names)), f"{step.span.path}:{step.span.line}")
         for step in job.rule.steps

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from dreammake.core import fingerprint
-from dreammake.plan.graph import Graph, PlannedJob
+from dreammake.plan.graph import PlannedJob
+from dreammake.plan.recipe import Recipe
 
 CARD_VERSION = 1
 
 
-def card_of(graph: Graph, job: PlannedJob, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def card_of(job: PlannedJob, recipe: Recipe, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The card: rule, recipe, and the content of every input. No times: equal builds have equal cards."""
-    recipe = graph.recipe(job)
     return {
         "version": CARD_VERSION,
         "rule": job.rule.name,

@@ -8,7 +8,7 @@ from typing import Any
 
 from dreammake.core.diagnostic import DreamError, Errors
 from dreammake.core.options import ColumnNames, Wrong
-from dreammake.core.spelling import nearest
+from dreammake.core.spelling import did_you_mean, nearest
 from dreammake.core.step import Columns
 from dreammake.lang.dreamfile import PER_JOB, StepDecl
 from dreammake.plan.graph import Graph, PlannedJob
@@ -42,7 +42,7 @@ class _Check:
 
     def job(self, job: PlannedJob) -> None:
         rule = job.rule
-        if rule.steps[-1].kind.makes == "file" and len(rule.steps) == 1:
+        if job.outputs[0].kind == "file" and len(rule.steps) == 1:
             for put in job.outputs:
                 self.known[put.path] = None
             return
@@ -69,6 +69,7 @@ class _Check:
         for number, step in enumerate(rule.steps):
             where = origin if not number else "what the steps before it make"
             have = self._step(step, names, have, where)
+        self._check_outputs(job, names)
         given = rule.settings.get("columns")
         if given is not None and have is None:
             have = tuple(given.value)
@@ -99,6 +100,24 @@ class _Check:
                 reader = "prompt" if setting.option.when == "text" else step.word
                 message = f"the {reader} reads `{column}`, which {where} does not have"
                 self.errors.add("unknown-column", message, span, label=label, hint=hint)
+
+    def _check_outputs(self, job: PlannedJob, names: Mapping[str, Any]) -> None:
+        """Does the last step make each output by its name?"""
+        step = job.rule.steps[-1]
+        made = step.kind.outputs(step.options(names))
+        if made is None:
+            return
+        setting = step.settings.get(step.kind.block or "") or step.settings.get(step.kind.value or "")
+        span = setting.expr.span if setting is not None else step.span
+        declared = [output.name for output in job.rule.outputs if output.name]
+        for name in made:
+            if name not in declared:
+                message = f"the rule has no output `{name}`"
+                self.errors.add("no-such-output", message, span, hint=did_you_mean(name, declared) or f"add `{name}:` to `output`")
+        for output in job.rule.outputs:
+            if output.name not in made:
+                message = f"`{step.word}` does not make the output `{output.name or output.text}`"
+                self.errors.add("no-such-output", message, output.span, hint=f"its parts: {', '.join(made)}")
 
     def _kind_fits(self, job: PlannedJob) -> bool:
         """Is what the first step reads a dataset?"""

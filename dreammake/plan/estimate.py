@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from dreammake.core.options import Int
+from dreammake.lang.dreamfile import StepDecl
+from dreammake.plan.graph import Graph, PlannedJob
+
+CHARACTERS_A_TOKEN = 4
+GUESSED_ANSWER = 200
+"""Tokens of an answer where nothing else is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +45,77 @@ def together(prompts: Iterable[Prompts]) -> Prompts:
         sum(costs) if costs else None,
         sum(times) if times else None,
     )
+
+
+def asking_steps(job: PlannedJob) -> list[StepDecl]:
+    """The steps of a job that ask a model."""
+    return [step for step in job.rule.steps if step.kind.makes == "dataset" and step.kind.pure and "model" in step.settings]
+
+
+class AtMost:
+    """Upper bounds on rows and prompts where rows are still to be made. `built` counts the rows of a dataset that is
+    what it will be, and gives None for any other path."""
+
+    def __init__(self, graph: Graph, built: Callable[[str], int | None]) -> None:
+        self._graph = graph
+        self._built = built
+        self._rows: dict[str, int | None] = {}
+
+    def prompts(self, job: PlannedJob) -> Prompts:
+        """What the job may ask, none of it known to be cached."""
+        total, tokens = 0, 0
+        names = self._graph.names(job)
+        asking = asking_steps(job)
+        for step, count in self._steps(job):
+            if step not in asking:
+                continue
+            if count is None:
+                return Prompts(None, exact=False)
+            options = step.options(names)
+            several = options.values.get("n") if isinstance(options.declared().get("n"), Int) else None
+            total += count * (several or 1)
+            limit = options.values.get("max_tokens") or options["model"].options.get("max_tokens") or GUESSED_ANSWER
+            tokens += count * (several or 1) * (_length(options) // CHARACTERS_A_TOKEN + min(limit, GUESSED_ANSWER))
+        return Prompts(total, 0, total, False, tokens)
+
+    def rows(self, path: str) -> int | None:
+        """How many rows a dataset has, or can have. Fills in needs first, so that no chain is too long."""
+        stack = [path]
+        while stack:
+            here = stack[-1]
+            job = self._graph.makers.get(here)
+            known = self._built(here)
+            if here in self._rows or known is not None or job is None or job.unknown is not None:
+                self._rows.setdefault(here, known)
+                stack.pop()
+                continue
+            first = _first_input(job)
+            if first is not None and first not in self._rows:
+                stack.append(first)
+                continue
+            steps = list(self._steps(job))
+            last = job.rule.steps[-1]
+            count = last.kind.most(last.options(self._graph.names(job)), steps[-1][1])
+            for put in job.outputs:
+                self._rows[put.path] = count
+        return self._rows[path]
+
+    def _steps(self, job: PlannedJob) -> Iterable[tuple[StepDecl, int | None]]:
+        """Each step with the rows that it gets; one that makes rows of its own, with those that it makes."""
+        names = self._graph.names(job)
+        first = _first_input(job)
+        count = self.rows(first) if first is not None else None
+        for step in job.rule.steps:
+            after = step.kind.most(step.options(names), count)
+            yield step, after if step.kind.source else count
+            count = after
+
+
+def _first_input(job: PlannedJob) -> str | None:
+    return job.inputs[0].path if job.inputs and not job.rule.steps[0].kind.source else None
+
+
+def _length(options: object) -> int:
+    """Characters of the texts that are sent for each row, before they are filled."""
+    texts = [getattr(value, "source", "") for value in getattr(options, "values", {}).values()]
+    return sum(len(text) for text in texts)

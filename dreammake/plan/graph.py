@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dreammake.core.catalog import Catalog
-from dreammake.core.diagnostic import DreamError, Errors
+from dreammake.core.diagnostic import DreamError, Errors, fail
 from dreammake.core.job import Kind, Put
+from dreammake.core.options import Wrong
 from dreammake.core.span import Span
 from dreammake.core.spelling import nearest
 from dreammake.lang.context import NotKnownYet
@@ -18,7 +19,7 @@ from dreammake.lang.namespace import Namespace
 from dreammake.plan.implied import Implied, implied_inputs
 from dreammake.plan.matching import Match, Matcher, fill
 from dreammake.plan.ports import Disk
-from dreammake.plan.recipe import Recipe, Shared, recipe_of, shared_of
+from dreammake.plan.recipe import Recipe, Shared, function_of, recipe_of, shared_of
 
 
 @dataclass(slots=True, eq=False)
@@ -115,6 +116,7 @@ class GraphBuilder:
         self.errors = Errors()
         self._stack: list[tuple[str, Span | None, str]] = []
         self._implied: dict[str, Implied] = {}
+        self._kinds: dict[str, Kind] = {}
 
     def build(self, wanted: Iterable[str | Rule]) -> Graph:
         """The graph of all that the wanted paths and gathering rules need. Raises DreamError."""
@@ -189,8 +191,22 @@ class GraphBuilder:
             span = next((place for other, place in found if other.path == put.path), rule.span)
             self._stack.append((put.path, span, rule.name))
 
-    def _made_by(self, rule: Rule) -> Kind | None:
-        return rule.steps[-1].kind.makes if rule.steps else None
+    def _made_by(self, rule: Rule) -> Kind:
+        """What the rule makes: a function that takes `output` writes plain files. Raises DreamError for a function that
+        is not there."""
+        kind = self._kinds.get(rule.name)
+        if kind is None:
+            step = rule.steps[-1]
+            kind = step.kind.makes
+            reference = function_of(step)
+            if reference is not None:
+                try:
+                    if "output" in (self.disk.parameters(reference) or ()):
+                        kind = "file"
+                except Wrong as wrong:
+                    fail(wrong.code, wrong.message, step.settings[step.kind.value or ""].expr.span, hint=wrong.hint)
+            self._kinds[rule.name] = kind
+        return kind
 
     def _inputs(self, rule: Rule, wildcards: Mapping[str, Any]) -> list[tuple[Put, Span]]:
         """The declared inputs of a rule, with the place of each. Raises NotKnownYet."""

@@ -41,6 +41,21 @@ class Record:
     facts: Mapping[str, Any] = field(default=NOTHING)
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the history: a job that ran."""
+
+    run: str
+    target: str
+    rule: str
+    started: float
+    seconds: float
+    outcome: str
+    """`built`, `failed` or `interrupted`."""
+    facts: Mapping[str, Any]
+    log: str
+
+
 class BuildLog(Protocol):
     """The records of targets, and the ingredients that they name by digest."""
 
@@ -75,7 +90,10 @@ class Disk(Protocol):
         """Paths beside a path that does not exist: what it may have been meant to be."""
 
     def function(self, reference: str) -> Mapping[str, str]:
-        """The fingerprints of a Python function and of what it calls in the project."""
+        """The fingerprints of a Python function and of what it calls in the project. Raises Wrong."""
+
+    def parameters(self, reference: str) -> Sequence[str] | None:
+        """The names of a Python function's parameters; None where it is not a plain function. Raises Wrong."""
 
 
 @dataclass(frozen=True, slots=True)

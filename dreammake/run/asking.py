@@ -102,7 +102,7 @@ class Asker:
     def lane_of(self, use: Use) -> Lane:
         """The line before the engine of a model, which is made if none runs; counts one more user."""
         with self._lock:
-            key = engine_key(use.spec)
+            key = engine_key(use)
             lane = self._lanes.pop(key, None) or self._new_lane(use.spec)
             self._lanes[key] = lane  # the last one is the one used last
             lane.users += 1

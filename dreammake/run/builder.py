@@ -27,8 +27,9 @@ from dreammake.plan.card import card_of
 from dreammake.plan.graph import PlannedJob
 from dreammake.plan.plan import Plan, Verdict
 from dreammake.plan.pool import Pools
-from dreammake.plan.ports import Done, Executor, Failed, Progressed, Record
+from dreammake.plan.ports import Done, Entry, Executor, Failed, Progressed, Record
 from dreammake.plan.priority import priorities
+from dreammake.plan.recipe import Recipe, Shared, recipe_of
 from dreammake.plan.resources import wants_of
 from dreammake.plan.stale import input_fingerprints, inputs_text, judge
 from dreammake.run.messages import diagnostic_from_json
@@ -58,6 +59,19 @@ class Policy:
     """Removes a `temp` target."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A job under way: what it took from the pools, when it began, and what it makes."""
+
+    claim: dict[str, Any]
+    started: float
+    recipe: Recipe
+
+    @property
+    def log(self) -> str:
+        return str(self.claim.get("log", ""))
+
+
 class Builder:
     """One round: everything that a plan knows how to build."""
 
@@ -85,7 +99,8 @@ class Builder:
         self._run = run
         self._waiting: dict[str, int] = {}
         self._ready: list[tuple[tuple[float, ...], str]] = []
-        self._running: dict[str, tuple[dict[str, Any], float]] = {}
+        self._running: dict[str, _Running] = {}
+        self._ended: list[tuple[Record, Shared, Entry]] = []
         self._attempts: dict[str, int] = {}
         self._closed: set[str] = set()
         self._priority = priorities(plan)
@@ -104,10 +119,13 @@ class Builder:
         while self._ready or self._running:
             self._heed_signals()
             self._start_some()
+            # What ended is written down while the next jobs run. Lost with a kill, it costs a look at equal content.
+            self._write_down()
             if not self._running:
                 break
             self._reap(self._executor.wait(TICK))
             self._tick()
+        self._write_down()
         done = {*self.outcome.built, *self.outcome.fresh, *self.outcome.failed}
         self.outcome.skipped = [job for job in todo if job not in done]
         return self.outcome
@@ -186,10 +204,11 @@ class Builder:
         claim["log"] = self._policy.log_path(job.id)
         attempt = self._attempts[job.id] = self._attempts.get(job.id, 0) + 1
         inputs = {put.path: self.plan.contents[put.path] for put in job.inputs}
-        card = card_of(self.plan.graph, job, inputs)
-        self._running[job.id] = (claim, time.time())
+        names = self.plan.graph.names(job)
+        recipe = recipe_of(job.rule, self.plan.graph.shared(job.rule), names)
+        self._running[job.id] = _Running(claim, time.time(), recipe)
         self._show(JobStarted(job.id, job.rule.name, tuple(reason.kind for reason in verdict.reasons), attempt))
-        self._executor.start(job_of(self.plan.graph, job, card, wants_of(job)), claim)
+        self._executor.start(job_of(job, names, card_of(job, recipe, inputs), wants_of(job)), claim)
 
     def _reap(self, messages: Iterable[tuple[str, Done | Failed | Progressed]]) -> None:
         for target, message in messages:
@@ -201,18 +220,16 @@ class Builder:
                 case Failed():
                     self._failed(target, message)
 
-    def _end(self, target: str) -> tuple[Verdict, dict[str, Any], float]:
-        claim, started = self._running.pop(target)
-        log = claim.pop("log", "")
-        self._pools.give_back(claim)
-        return self.plan.verdicts[target], {"log": log}, started
+    def _end(self, target: str) -> tuple[Verdict, _Running]:
+        running = self._running.pop(target)
+        self._pools.give_back(running.claim)
+        return self.plan.verdicts[target], running
 
     def _done(self, target: str, done: Done) -> None:
-        verdict, claim, started = self._end(target)
-        job = verdict.job
+        verdict, running = self._end(target)
+        job, recipe = verdict.job, running.recipe
         old = {output.path: output.fingerprint for output in verdict.record.outputs} if verdict.record else {}
         changed = any(old.get(output.path) != output.fingerprint for output in done.outputs)
-        recipe = self.plan.graph.recipe(job)
         inputs = input_fingerprints(job, self.plan.contents)
         assert inputs is not None
         record = Record(
@@ -226,9 +243,8 @@ class Builder:
             done.seconds,
             done.facts,
         )
-        shared = [[*item.row(), item.shown] for item in recipe.shared.ingredients]
-        self._log.put(record, shared)
-        self._log.add_job(self._run, target, job.rule.name, started, done.seconds, "built", done.facts, claim["log"])
+        entry = Entry(self._run, target, job.rule.name, running.started, done.seconds, "built", done.facts, running.log)
+        self._ended.append((record, recipe.shared, entry))
         verdict.record = record
         for output in done.outputs:
             self.plan.contents[output.path] = output.fingerprint
@@ -236,21 +252,28 @@ class Builder:
         self._show(JobFinished(target, done.seconds, changed, done.facts))
         self._release(job)
 
+    def _write_down(self) -> None:
+        """Record what ended, in one transaction."""
+        if self._ended:
+            self._log.put(self._ended)
+            self._ended = []
+
     def _failed(self, target: str, failed: Failed) -> None:
-        verdict, claim, started = self._end(target)
+        verdict, running = self._end(target)
         job = verdict.job
         retries = setting(job, "retries", 0)
         interrupted = failed.interrupted or bool(self._stopped)
         again = not interrupted and self._attempts[target] <= retries
-        seconds = time.time() - started
+        seconds = time.time() - running.started
         outcome = "interrupted" if failed.interrupted else "failed"
+        entry = Entry(self._run, target, job.rule.name, running.started, seconds, outcome, {}, running.log)
         # Where even this cannot be written (a full disk), the job's own failure is what matters.
         with suppress(DreamError):
-            self._log.add_job(self._run, target, job.rule.name, started, seconds, outcome, {}, claim["log"])
+            self._log.add(entry)
         if failed.interrupted:
             return
         diagnostics = tuple(_placed(data, job) for data in failed.diagnostics)
-        self._show(JobFailed(target, diagnostics, claim["log"], again))
+        self._show(JobFailed(target, diagnostics, running.log, again))
         if again:
             heapq.heappush(self._ready, (self._priority[target], target))
         else:

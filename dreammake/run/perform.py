@@ -5,7 +5,6 @@ Killed at any instant, a target is complete or absent; what was asked is in the 
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shlex
@@ -36,33 +35,38 @@ class Performer:
         self._state = state
         self._send = send
         self._catalog = Catalog()
-        self._numbers = itertools.count()
+        self._temporary = state / "tmp" / str(os.getpid())
+        self._folders: list[Path] = []
         self._asker: Any = None
 
     def close(self) -> None:
         if self._asker is not None:
             self._asker.close()
+        shutil.rmtree(self._temporary, ignore_errors=True)
 
     def perform(self, job: Job, claim: Mapping[str, Any]) -> dict[str, Any]:
         """Build the outputs of a job; gives `{"outputs": [[path, fingerprint, signature], ...], "seconds", "facts"}`."""
         began = time.monotonic()
-        temporary = self._state / "tmp" / f"{os.getpid()}-{next(self._numbers)}"
-        temporary.mkdir(parents=True)
-        places = {put.path: self._place(temporary, number, put) for number, put in enumerate(job.outputs)}
-        work = JobWork(self._root, self._state, job, claim, temporary, places, self._send, self._shared_asker)
+        places = {put.path: self._place(number, put) for number, put in enumerate(job.outputs)}
+        work = JobWork(self._root, self._state, job, claim, self._temporary, places, self._send, self._shared_asker)
         try:
-            before = {put.path: files.signature(self._root / put.path) for put in job.outputs}
+            before = {put.path: files.signature(f"{self._root}/{put.path}") for put in job.outputs}
             self._run_steps(job, work, places)
             outputs = [self._finish(job, put, places[put.path], before[put.path], work) for put in job.outputs]
         finally:
             work.close()
-            shutil.rmtree(temporary, ignore_errors=True)
+            for place in places.values():
+                if os.path.lexists(place):
+                    remove(place)
         return {"outputs": outputs, "seconds": time.monotonic() - began, "facts": work.facts()}
 
-    def _place(self, temporary: Path, number: int, put: Put) -> Path:
-        folder = temporary / f"o{number}"
-        folder.mkdir()
-        return folder / os.path.basename(put.path)
+    def _place(self, number: int, put: Put) -> Path:
+        """Where an output is built: in a folder of this worker, made once, under the name that it will have."""
+        if number == len(self._folders):
+            folder = self._temporary / f"o{number}"
+            folder.mkdir(parents=True)
+            self._folders.append(folder)
+        return self._folders[number] / os.path.basename(put.path)
 
     def _shared_asker(self, make: Callable[[], Any]) -> Any:
         if self._asker is None:
@@ -72,8 +76,8 @@ class Performer:
     def _run_steps(self, job: Job, work: JobWork, places: Mapping[str, Path]) -> None:
         rows: Rows | None = None
         kinds = [self._catalog.find("steps", call.step) for call in job.steps]
-        if not kinds[0].source and kinds[0].makes == "dataset" and job.inputs:
-            rows = work.open(job.inputs[0].path)
+        if not kinds[0].source and kinds[0].makes == "dataset":
+            rows = work.first_rows()
         made: Any = rows
         for call, kind in zip(job.steps, kinds, strict=True):
             options = self._options(call, kind, job, places)

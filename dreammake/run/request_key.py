@@ -134,11 +134,10 @@ class Occurrences:
         return count
 
 
-def engine_key(spec: ModelSpec) -> str:
-    """What two uses must share to share a running engine: all but the request options and the model's name."""
-    of_request = ModelOptions.of_request()
-    options = {name: value for name, value in spec.options.items() if name not in of_request}
-    return canonical([spec.engine, spec.model, spec.target, to_json(options)])
+def engine_key(use: Use) -> str:
+    """What two uses share that share a running engine: the model by content, and all but the request options."""
+    spec = engine_spec(use.spec)
+    return canonical([use.identity, spec.model, to_json(spec.options)])
 
 
 def engine_spec(spec: ModelSpec) -> ModelSpec:

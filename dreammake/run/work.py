@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -44,7 +44,7 @@ class JobWork:
         self._places = places
         self._send = send
         self._shared_asker = shared_asker
-        self._numbers = itertools.count()
+        self._made: list[Path] = []
         self._asker: Any = None
         self._facts: dict[str, Any] = {}
         self._sent = 0.0
@@ -54,12 +54,24 @@ class JobWork:
 
         return open_dataset(self.path(path))
 
+    def first_rows(self) -> Rows | None:
+        """The rows of the job's first input, or None where that is no dataset: then a function reads it itself."""
+        from dreammake.store.dataset import is_dataset
+
+        if not self.inputs or not self._job.steps:
+            return None
+        place = self.path(self.inputs[0].path)
+        if self._job.steps[0].step == "python" and not (place.is_dir() and is_dataset(place)):
+            return None
+        return self.open(self.inputs[0].path)
+
     def path(self, path: str) -> Path:
         return self._root / path
 
     def folder(self) -> Path:
-        folder = self._temporary / f"f{next(self._numbers)}"
-        folder.mkdir()
+        folder = self._temporary / f"f{len(self._made)}"
+        folder.mkdir(parents=True)
+        self._made.append(folder)
         return folder
 
     def output_folder(self) -> Path:
@@ -148,4 +160,6 @@ class JobWork:
         return facts
 
     def close(self) -> None:
-        """Nothing of the job is left open."""
+        """Remove the folders that the job made."""
+        for folder in self._made:
+            shutil.rmtree(folder, ignore_errors=True)

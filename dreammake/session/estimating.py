@@ -15,8 +15,7 @@ from dreammake.core.job import Put
 from dreammake.core.rows import Rows
 from dreammake.core.step import Spooled
 from dreammake.core.values import ModelSpec
-from dreammake.lang.dreamfile import StepDecl
-from dreammake.plan.estimate import Prompts
+from dreammake.plan.estimate import AtMost, Prompts, asking_steps
 from dreammake.plan.graph import PlannedJob
 from dreammake.plan.plan import Plan, Verdict
 from dreammake.session.session import Session
@@ -24,43 +23,48 @@ from dreammake.session.session import Session
 
 def estimates(session: Session, plan: Plan) -> dict[str, Prompts]:
     """The prompts of every job to run that asks a model, by target."""
+    at_most = AtMost(plan.graph, lambda path: _rows_of(session, plan, path))
     return {
-        verdict.job.id: _of_job(session, plan, verdict)
+        verdict.job.id: _of_job(session, plan, verdict, at_most)
         for verdict in plan.todo
-        if _asking(verdict.job) and verdict.job.unknown is None
+        if asking_steps(verdict.job) and verdict.job.unknown is None
     }
 
 
-def _asking(job: PlannedJob) -> list[StepDecl]:
-    """The steps of a job that ask a model."""
-    return [
-        step
-        for step in job.rule.steps
-        if step.kind.makes == "dataset" and step.kind.pure and "model" in step.settings
-    ]
+def _rows_of(session: Session, plan: Plan, path: str) -> int | None:
+    """The rows of a dataset that is what it will be."""
+    from dreammake.store.dataset import is_dataset, open_dataset
+
+    if plan.contents.get(path) is None:
+        return None
+    place = session.disk.locate(path)
+    return open_dataset(place).count if place.is_dir() and is_dataset(place) else None
 
 
-def _of_job(session: Session, plan: Plan, verdict: Verdict) -> Prompts:
+def _of_job(session: Session, plan: Plan, verdict: Verdict, at_most: AtMost) -> Prompts:
     job = verdict.job
     readable = all(plan.contents.get(put.path) is not None for put in job.inputs if put.kind != "model")
     if not readable or not all(step.kind.pure for step in job.rule.steps):
-        return _at_most(session, job)
+        return at_most.prompts(job)
     with tempfile.TemporaryDirectory() as folder:
         work = ProbeWork(session, plan, job, Path(folder))
         broke = False
         try:
             _drain(session, plan, job, work)
-        except Exception:
-            # A later step may not bear the nulls that stand for missing answers; what was counted stays true.
+        except DreamError as error:
+            # A later step may not bear the nulls that stand for missing answers; what was counted stays true. But an
+            # endpoint that makes no sense is wrong now.
+            if error.exit_code == 2:
+                raise
             broke = True
-        return _sum(work, len(_asking(job)), broke)
+        return _sum(work, len(asking_steps(job)), broke)
 
 
 def _drain(session: Session, plan: Plan, job: PlannedJob, work: ProbeWork) -> None:
     """Run the steps up to the last one that asks."""
     names = plan.graph.names(job)
     steps = list(job.rule.steps)
-    last = max(steps.index(step) for step in _asking(job))
+    last = max(steps.index(step) for step in asking_steps(job))
     rows: Any = None
     if not steps[0].kind.source and job.inputs:
         rows = work.open(job.inputs[0].path)
@@ -92,24 +96,6 @@ def _sum(work: ProbeWork, asking: int, broke: bool) -> Prompts:
         sum(costs) if costs else None,
         sum(times) if times else None,
     )
-
-
-def _at_most(session: Session, job: PlannedJob) -> Prompts:
-    """An input is still to be built: as many as it has rows now, or unknown."""
-    from dreammake.store.dataset import is_dataset, open_dataset
-
-    put = job.inputs[0] if job.inputs else None
-    if put is None:
-        return Prompts(None, exact=False)
-    place = session.disk.locate(put.path)
-    try:
-        rows = open_dataset(place).count if place.is_dir() and is_dataset(place) else None
-    except DreamError:
-        rows = None
-    if rows is None:
-        return Prompts(None, exact=False)
-    total = rows * len(_asking(job))
-    return Prompts(total, 0, total, False)
 
 
 class ProbeWork:

@@ -29,7 +29,7 @@ def in_order(spooled: Spooled, order: Sequence[int]) -> Rows:
 
 def _windows(spooled: Spooled, order: Sequence[int]) -> Iterator[pa.RecordBatch]:
     pick = Picker(spooled.table)
-    size = pick.window()
+    size = pick.window
     for at in range(0, len(order), size):
         window = pick.rows(order[at : at + size])
         for begin in range(0, window.num_rows, BATCH_ROWS):
@@ -40,15 +40,14 @@ class Picker:
     """Takes rows out of a table of many batches; Arrow's own `take` would put the whole together first."""
 
     def __init__(self, table: pa.Table) -> None:
-        self.table = table
-        whole = table.combine_chunks() if table.nbytes <= _WINDOW_BYTES else table
+        size = table.nbytes
+        whole = table.combine_chunks() if size <= _WINDOW_BYTES else table
+        row_bytes = size // max(1, table.num_rows) + 1
+        self.window = min(_WINDOW_ROWS, max(BATCH_ROWS, _WINDOW_BYTES // row_bytes))
+        """How many rows to pick at once: about 64 MiB of them, and a batch at least."""
+        self._schema = table.schema
         self._batches = whole.to_batches()
         self._ends = list(accumulate(batch.num_rows for batch in self._batches))
-
-    def window(self) -> int:
-        """How many rows to pick at once: about 64 MiB of them, and a batch at least."""
-        row_bytes: int = self.table.nbytes // max(1, self.table.num_rows) + 1
-        return min(_WINDOW_ROWS, max(BATCH_ROWS, _WINDOW_BYTES // row_bytes))
 
     def rows(self, numbers: Sequence[int]) -> pa.RecordBatch:
         """One batch of the rows with these numbers, in their order."""
@@ -67,7 +66,7 @@ class Picker:
             pieces.append(batch.take(pa.array([number - begin for number in ascending[at:stop]], pa.int64())))
             at = stop
         if not pieces:
-            return _empty(self.table.schema)
+            return _empty(self._schema)
         whole = pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
         return whole.take(pc.array_sort_indices(order))
 

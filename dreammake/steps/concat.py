@@ -42,6 +42,10 @@ rule all:
         known = [have, *(look.columns(path) for path in options.inputs)]
         return None if None in known else united(columns for columns in known if columns is not None)
 
+    @classmethod
+    def most(cls, options: Any, count: int | None) -> int | None:
+        return None
+
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
         parts = [rows, *(work.open(path) for path in options.inputs)]
         columns = united(part.columns for part in parts)

@@ -39,6 +39,10 @@ rule all:
         check_known(options.column[0], have)
         return have
 
+    @classmethod
+    def most(cls, options: Any, count: int | None) -> int | None:
+        return None
+
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
         column = options.column[0]
         return rows.then(rows.columns, lambda batch: _exploded(batch, column, options.keep_empty))

@@ -43,6 +43,10 @@ rule all:
     def columns(cls, options: Any, name: str | None, have: Columns | None, look: Look) -> Columns | None:
         return (name,) if name is not None else ()
 
+    @classmethod
+    def most(cls, options: Any, count: int | None) -> int | None:
+        return int(options.count)
+
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
         assert name is not None
         count = None if options.on_error == "skip" else options.count

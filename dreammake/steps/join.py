@@ -65,6 +65,10 @@ rule all:
             raise Wrong("`on` names no column", 'say `on: "id"`', "missing-option")
         return None if have is None or other is None else _joined(have, other, options)
 
+    @classmethod
+    def most(cls, options: Any, count: int | None) -> int | None:
+        return None
+
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
         other = work.open(options.other)
         return Rows(_joined(rows.columns, other.columns, options), lambda: _join(rows, other, options, work))
@@ -129,7 +133,7 @@ def _matches(batch: pa.RecordBatch, other: _Other, columns: Sequence[str], how: 
         theirs.extend(found)
     if how in ("right", "outer"):
         other.met.update(number for number in theirs if number is not None)
-    size = other.pick.window()
+    size = other.pick.window
     for at in range(0, len(mine), size):
         some = theirs[at : at + size]
         present = [number for number in some if number is not None]
@@ -146,9 +150,11 @@ def _matches(batch: pa.RecordBatch, other: _Other, columns: Sequence[str], how: 
 
 def _keys(batch: pa.RecordBatch, on: Sequence[str]) -> Iterator[Any]:
     """The key of each row, None where a part of it is null."""
+    import pyarrow as pa
+
     lists = [batch.column(column).to_pylist() for column in on]
     if len(lists) == 1:
-        return (_hashable(value) for value in lists[0])
+        return map(_hashable, lists[0]) if pa.types.is_nested(batch.schema.field(on[0]).type) else iter(lists[0])
     return (None if None in key else tuple(map(_hashable, key)) for key in zip(*lists, strict=True))
 
 

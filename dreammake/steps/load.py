@@ -79,6 +79,10 @@ rule all:
             first = error.diagnostics[0]
             raise Wrong(first.message, first.hint, first.code) from error
 
+    @classmethod
+    def most(cls, options: Any, count: int | None) -> int | None:
+        return None
+
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
         for source in options.source:
             if source.startswith(HUB):

@@ -64,6 +64,10 @@ rule all:
             raise Wrong(f"a function of the whole dataset gives rows, not the column `{name}`", "leave out the name")
         return None if name is None or have is None else add_column(have, name)
 
+    @classmethod
+    def most(cls, options: Any, count: int | None) -> int | None:
+        return None
+
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows | Mapping[str, Rows]:
         function = UserFunction(options.function, Path(work.path(".")), work.say)
         args = dict(options.args or {})

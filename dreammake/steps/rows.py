@@ -33,5 +33,9 @@ rule all:
                 raise Wrong(f"each of the `rows` is a dict of columns, not {describe(row)}")
         return united(options.rows)
 
+    @classmethod
+    def most(cls, options: Any, count: int | None) -> int | None:
+        return len(options.rows)
+
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
         return from_dicts(united(options.rows), options.rows, len(options.rows))

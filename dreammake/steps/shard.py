@@ -50,6 +50,10 @@ rule part:
             )
         return have
 
+    @classmethod
+    def most(cls, options: Any, count: int | None) -> int | None:
+        return None if count is None else -(-count // int(options.of))
+
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
         known = rows if rows.count is not None else on_disk(rows, work)
         total = known.count or 0

@@ -26,6 +26,10 @@ rule all:
     class Options(OptionSet):
         count = Int("How many.", unit="rows", at_least=0)
 
+    @classmethod
+    def most(cls, options: Any, count: int | None) -> int | None:
+        return None if count is None else max(0, count - int(options.count))
+
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
         count = None if rows.count is None else max(0, rows.count - options.count)
         return Rows(rows.columns, lambda: _rest(rows, options.count), count)

@@ -64,6 +64,10 @@ rule parts:
             )
         return have
 
+    @classmethod
+    def outputs(cls, options: Any) -> list[str] | None:
+        return list(options.parts)
+
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Mapping[str, Rows]:
         outputs = [put.name for put in work.outputs if put.name]
         for part in options.parts:

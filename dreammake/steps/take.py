@@ -26,6 +26,10 @@ rule all:
     class Options(OptionSet):
         count = Int("How many.", unit="rows", at_least=0)
 
+    @classmethod
+    def most(cls, options: Any, count: int | None) -> int | None:
+        return int(options.count) if count is None else min(count, int(options.count))
+
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
         count = None if rows.count is None else min(rows.count, options.count)
         return Rows(rows.columns, lambda: _first(rows, options.count), count)

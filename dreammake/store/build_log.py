@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dreammake.core.fingerprint import canonical
-from dreammake.plan.ports import OutputRecord, Record
+from dreammake.plan.ports import Entry, OutputRecord, Record
+from dreammake.plan.recipe import Shared
 from dreammake.store import db
 from dreammake.store.migrations import migrate
 
@@ -43,6 +44,8 @@ class BuildLogFile:
         if path.exists():
             self._db = self._open(readonly=True)
         self._records: dict[str, Record] | None = None
+        self._kept: set[str] = set()
+        """Digests of ingredients that are in the file for sure."""
 
     def _open(self, *, readonly: bool) -> sqlite3.Connection:
         try:
@@ -114,20 +117,29 @@ class BuildLogFile:
             entry["facts"] = json.loads(entry["facts"])
         return found
 
-    def put(self, record: Record, ingredients: Sequence[Sequence[Any]]) -> None:
-        """Record a target that was built, with the shared ingredients behind its digest."""
+    def put(self, ended: Iterable[tuple[Record, Shared, Entry | None]]) -> None:
+        """Record targets that were built, the shared ingredients behind their digests, and their lines of history, all in
+        one transaction."""
+        assert self._db is not None
+        with db.atomic(self._db):
+            for record, shared, entry in ended:
+                self._put(record, shared)
+                if entry is not None:
+                    self._add(entry)
+
+    def _put(self, record: Record, shared: Shared) -> None:
         assert self._db is not None
         outputs = json.dumps([[output.path, output.fingerprint, output.signature] for output in record.outputs])
         values = (record.id, record.rule, record.shared, record.own, record.inputs, outputs)
         facts = canonical(dict(record.facts))
-        with db.atomic(self._db):
-            self._db.execute(
-                "insert or ignore into ingredients values (?, ?)", (record.shared, canonical(list(ingredients)))
-            )
-            self._db.execute(
-                "insert or replace into targets values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*values, record.built_at, record.seconds, facts),
-            )
+        if shared.digest not in self._kept:
+            rows = canonical([[*item.row(), item.shown] for item in shared.ingredients])
+            self._db.execute("insert or ignore into ingredients values (?, ?)", (shared.digest, rows))
+            self._kept.add(shared.digest)
+        self._db.execute(
+            "insert or replace into targets values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*values, record.built_at, record.seconds, facts),
+        )
         if self._records is not None:
             self._records[record.id] = record
 
@@ -153,14 +165,17 @@ class BuildLogFile:
             self._db.executemany("delete from targets where id = ?", [(one,) for one in ids])
         self._records = None
 
-    def add_job(
-        self, run: str, target: str, rule: str, started: float, seconds: float, outcome: str, facts: Mapping[str, Any], log: str
-    ) -> None:
+    def add(self, entry: Entry) -> None:
         """One line of history."""
         assert self._db is not None
-        row = (None, run, target, rule, started, seconds, outcome, canonical(dict(facts)), log)
         with db.atomic(self._db):
-            self._db.execute("insert into jobs values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._add(entry)
+
+    def _add(self, entry: Entry) -> None:
+        assert self._db is not None
+        facts = canonical(dict(entry.facts))
+        row = (None, entry.run, entry.target, entry.rule, entry.started, entry.seconds, entry.outcome, facts, entry.log)
+        self._db.execute("insert into jobs values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def _read(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         if self._db is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,11 @@ class ProjectFolder:
         from dreammake.plan.function_source import function_fingerprint
 
         return function_fingerprint(self.root, reference)
+
+    def parameters(self, reference: str) -> Sequence[str] | None:
+        from dreammake.plan.function_source import function_parameters
+
+        return function_parameters(self.root, reference)
 
     # lang.context.Project
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.span import Source
-from dreammake.lang.parser import parse_expression, parse_file
+from dreammake.lang.parser import parse_expression
 from dreammake.lang.syntax import Block, Expr, FormatText, Name, Sequence, Text
 from tests.lang.reading import expression, file
 
@@ -57,7 +57,9 @@ def test_values_on_lines_of_their_own() -> None:
     assert [[v.value for v in b.values] for b in rule.blocks] == [["x", "y"], ["z"]]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "# only a comment", "\ufeffrule a:\n", "rule a:", "rule a:\r\n    b: 1\r\n\r"])
+@pytest.mark.parametrize(
+    "text", ["", "\n\n", "# only a comment", "\ufeffrule a:\n", "rule a:", "rule a:\r\n    b: 1\r\n\r"]
+)
 def test_files_at_the_edge(text: str) -> None:
     assert len(file(text).blocks) == text.count("rule")
 
@@ -154,7 +156,8 @@ def bracketed(node: object) -> str:
         case s.Comprehension(_, kind, key, v, clauses):
             head = f"{w(key)}: {w(v)}" if key is not None else w(v)
             loops = "".join(
-                f" for {', '.join(c.targets)} in {w(c.items)}" + "".join(f" if {w(t)}" for t in c.tests) for c in clauses
+                f" for {', '.join(c.targets)} in {w(c.items)}" + "".join(f" if {w(t)}" for t in c.tests)
+                for c in clauses
             )
             return ("{%s}" if kind == "dict" else "[%s]") % (head + loops)
         case s.Call(_, function, args, kwargs):
@@ -163,7 +166,8 @@ def bracketed(node: object) -> str:
     raise AssertionError(node)
 
 
-SIGNS = [*"+ - * / // % ** | & ^ << >> < <= == != in and or".split(), "not in"]
+SIGNS = ["+", "-", "*", "/", "//", "%", "**", "|", "&", "^", "<<", ">>"]
+SIGNS += ["<", "<=", "==", "!=", "in", "and", "or", "not in"]
 SHAPES = ["{} {sign} {}", "not {}", "-{}", "~{}", "({})", "{} if {} else {}", "[{}, {}]", "f({}, k={})"]
 SHAPES += ["[{} for a in b if {}]", "any({} for a in c)", "{}.x", "{}[{}]", "{}[{}:{}]", "{{{}: {}}}"]
 
@@ -176,6 +180,17 @@ def expressions(draw: st.DrawFn, depth: int = 4) -> str:
     holes = shape.replace("{{", "").replace("}}", "").count("{}")
     inner = [draw(expressions(depth - 1)) for _ in range(holes)]
     return shape.format(*inner, sign=draw(st.sampled_from(SIGNS)))
+
+
+def parses(text: str) -> bool:
+    """Random text is not always right: Python, too, refuses `-not a`."""
+    try:
+        return expression(text) is not None
+    except DreamError:
+        return False
+
+
+RIGHT = expressions().filter(parses)
 
 
 @settings(max_examples=300, deadline=None)
@@ -221,8 +236,46 @@ def test_any_text_is_a_file_or_a_clean_error(text: str) -> None:
     read_or_explain(text)
 
 
-WORDS = ["rule a:", "\n", "    ", "  ", '"', "'", '"""', "f'", "{", "}", "[", ")", "(", "x", ":", "=", ",", "1", "#", "\\"]
-WORDS += ["\t", "\r\n", " if ", " else ", "for", " in ", ".", "+", "not ", "lambda", "\0", "é", "“", "1e999", "0x", "**"]
+WORDS = [
+    "rule a:",
+    "\n",
+    "    ",
+    "  ",
+    '"',
+    "'",
+    '"""',
+    "f'",
+    "{",
+    "}",
+    "[",
+    ")",
+    "(",
+    "x",
+    ":",
+    "=",
+    ",",
+    "1",
+    "#",
+    "\\",
+]
+WORDS += [
+    "\t",
+    "\r\n",
+    " if ",
+    " else ",
+    "for",
+    " in ",
+    ".",
+    "+",
+    "not ",
+    "lambda",
+    "\0",
+    "é",
+    "“",
+    "1e999",
+    "0x",
+    "**",
+]
 
 
 @settings(max_examples=600, deadline=None)

@@ -20,7 +20,7 @@ def chunks() -> Iterator[object]:
             yield pytest.param(chunk, id=f"{path.stem}-{number}")
 
 
-@pytest.mark.parametrize("chunk", chunks())
+@pytest.mark.parametrize("chunk", list(chunks()))
 def test_each_mistake_is_named_at_its_line(chunk: str) -> None:
     expected = [
         (number, match["code"], match["words"])
@@ -43,7 +43,7 @@ def test_each_mistake_is_named_at_its_line(chunk: str) -> None:
         ("model gpt-4o: 1\n", "gpt-4o"),
         ("rule a:\n\tb: 1\n", "\t"),
         ('rule a:\n    c: f"{x y}"\n', "y"),
-        ('rule a:\n    c: f"{[1, 2)}"\n', "{"),
+        ('rule a:\n    c: f"{[1, 2)}"\n', ")"),
     ],
 )
 def test_the_narrowest_place_is_underlined(text: str, underlined: str) -> None:

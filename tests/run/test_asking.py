@@ -281,6 +281,15 @@ def test_a_model_that_is_a_target_is_known_by_its_content(asker: Make) -> None:
         assert server.count == 2
 
 
+def test_a_target_that_was_rebuilt_gets_a_new_engine(asker: Make) -> None:
+    model = ModelSpec("policy", "models/round1", "scripted", {"default": "x"}, target=True)
+    one = asker()
+    for fingerprint in ("aaaa", "bbbb"):
+        one.identities = {"models/round1": fingerprint}
+        texts(one, model, ["p"])
+    assert len(one._lanes) == 2
+
+
 def test_seeds_come_from_content_and_never_from_order(asker: Make, tmp_path: Path) -> None:
     model = ModelSpec("poet", "table", "scripted", {"answers": [f"verse {n}" for n in range(1000)]})
     shuffled = ["x", *reversed(rows(50)), "y", "prompt 7"]

@@ -16,6 +16,7 @@ from dreammake.core.diagnostic import DreamError
 from dreammake.core.job import Put
 from dreammake.core.options import Wrong
 from dreammake.core.rows import Rows, from_dicts
+from dreammake.steps import _order
 from dreammake.steps.concat import Concat
 from dreammake.steps.drop import Drop
 from dreammake.steps.explode import Explode
@@ -159,12 +160,16 @@ def test_shuffle_depends_on_seed_and_count_only(shared: TestWork, count: int, si
     assert made == ns(apply(Shuffle, {"seed": seed}, numbers(count, 1000), shared))
 
 
-def test_a_shuffle_is_large_and_stays_the_same(work: TestWork) -> None:
-    made = ns(apply(Shuffle, {}, numbers(150_000), work))
-    expected = list(range(150_000))
+@pytest.mark.parametrize("window_bytes", [64 << 20, 0])
+def test_a_shuffle_is_large_and_stays_the_same(
+    work: TestWork, window_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_order, "_WINDOW_BYTES", window_bytes)
+    made = ns(apply(Shuffle, {}, numbers(30_500), work))
+    expected = list(range(30_500))
     random.Random(0).shuffle(expected)
     assert made == expected
-    assert ns(apply(Reverse, {}, numbers(150_000, 999), work)) == list(range(149_999, -1, -1))
+    assert ns(apply(Reverse, {}, numbers(30_500, 999), work)) == list(range(30_499, -1, -1))
 
 
 @fast
