@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _sealed(arguments: argparse.Namespace) -> int | None:
     """The quick answer where an earlier verdict of "nothing to do" still stands, else None."""
-    if arguments.force or arguments.dry_run and arguments.json:
+    if arguments.force or (arguments.dry_run and arguments.json):
         return None
     root = os.path.abspath(arguments.folder or ".")
     facts = seal.check(_seal_path(arguments), _seal_key(arguments), root, os.environ)
@@ -59,6 +59,7 @@ def _sealed(arguments: argparse.Namespace) -> int | None:
         display = PlainDisplay(sys.stdout)
     display.event(BuildStarted(0, 0, facts["fresh"]))
     display.event(BuildFinished(0, 0, 0, facts["fresh"], 0.0))
+    display.close()
     return 0
 
 

@@ -16,7 +16,11 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", dest="file", metavar="FILE", help="the Dreamfile, where it is not called Dreamfile")
     parser.add_argument("--state-dir", metavar="DIR", help="where caches, logs and the build log are (.dreammake)")
     parser.add_argument(
-        "--config", action="append", default=[], metavar="K=V", help="a config value, nested ones by dots: train.lr=1e-4"
+        "--config",
+        action="append",
+        default=[],
+        metavar="K=V",
+        help="a config value, nested ones by dots: train.lr=1e-4",
     )
     parser.add_argument("--configfile", action="append", default=[], metavar="FILE", help="config values, YAML or JSON")
 

@@ -19,7 +19,9 @@ def run(arguments: argparse.Namespace) -> int:
     from dreammake.plan.selection import Selection, everything
 
     session = session_of(arguments)
-    selection = session.select(arguments.targets) if arguments.targets else Selection(tuple(everything(session.dreamfile)))
+    selection = (
+        session.select(arguments.targets) if arguments.targets else Selection(tuple(everything(session.dreamfile)))
+    )
     found = warnings(session.plan(selection))
     if arguments.json:
         from dreammake.display.json_lines import diagnostic_to_json, document

@@ -10,10 +10,33 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-COMMANDS = (
-    "build why status list log show trace diff try watch dag report lint fmt explain help init clean accept cache"
-    " publish lock verify export import"
-).split()
+COMMANDS = [
+    "build",
+    "why",
+    "status",
+    "list",
+    "log",
+    "show",
+    "trace",
+    "diff",
+    "try",
+    "watch",
+    "dag",
+    "report",
+    "lint",
+    "fmt",
+    "explain",
+    "help",
+    "init",
+    "clean",
+    "accept",
+    "cache",
+    "publish",
+    "lock",
+    "verify",
+    "export",
+    "import",
+]
 """Words that are commands; a target of such a name is built by `dreammake build NAME`."""
 
 LATER = {
@@ -77,7 +100,11 @@ def _run(command: str, words: list[str]) -> int:
     if command in LATER:
         from dreammake.core.diagnostic import fail
 
-        fail("not-yet", f"`dreammake {command}` is still to come: {LATER[command]}", hint="`dreammake --help` lists what is there")
+        fail(
+            "not-yet",
+            f"`dreammake {command}` is still to come: {LATER[command]}",
+            hint="`dreammake --help` lists what is there",
+        )
     module = importlib.import_module(f"dreammake.cli.{module_of(command)}")
     parser = Parser(
         prog="dreammake" if command == "build" else f"dreammake {command}",

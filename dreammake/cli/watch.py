@@ -69,5 +69,3 @@ def _act(arguments: argparse.Namespace) -> None:
     extra = [] if arguments.build else ["--dry-run"]
     subprocess.run([sys.executable, "-m", "dreammake", "build", *words, *extra], check=False)
     print("watching; Ctrl-C ends it", flush=True)
-
-

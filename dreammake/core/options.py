@@ -118,9 +118,7 @@ class Bool(Option[bool]):
 
 
 class _Number(Option[T]):
-    def __init__(
-        self, doc: str, *, at_least: float | None = None, at_most: float | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, doc: str, *, at_least: float | None = None, at_most: float | None = None, **kwargs: Any) -> None:
         super().__init__(doc, **kwargs)
         self.at_least = at_least
         self.at_most = at_most

@@ -23,6 +23,8 @@ from dreammake.display.stream import QuietStream
 from dreammake.display.style import Style
 from dreammake.display.wording import beginning, ending, facts, failure, measures, prompts, retry
 
+FLUSH_EVERY = 0.1
+"""Seconds between two writes: ten thousand lines are not ten thousand writes."""
 PROGRESS_EVERY = 30.0
 """Seconds between two progress lines of one job."""
 
@@ -37,13 +39,15 @@ class PlainDisplay:
         self._style = Style(colour)
         self._width = width
         self._clock = clock
+        self._said: list[str] = []
+        self._flushed = 0.0
         self._told: dict[str, float] = {}
         """When a line was last written for a running job."""
 
     def event(self, event: Event) -> None:
         match event:
             case BuildStarted() if event.build or event.follow:
-                self._stream.line(beginning(event))
+                self._line(beginning(event))
             case JobStarted(target, rule, reasons, attempt):
                 self._told[target] = self._clock()
                 again = f"attempt {attempt}: " if attempt > 1 else ""
@@ -61,19 +65,32 @@ class PlainDisplay:
             case JobFailed(target):
                 self._told.pop(target, None)
                 self._say("failed", target, "", "red")
-                self._stream.line(failure(event, self._style, self._width))
+                self._line(failure(event, self._style, self._width))
             case JobFresh(target):
                 self._say("same", target, "what it reads was rebuilt to the same content")
             case GraphGrew(after, jobs):
                 self._say("known", after, f"{count(jobs, 'more job')} to do")
             case BuildFinished():
-                self._stream.line(ending(event))
+                self._line(ending(event))
 
     def tick(self) -> None:
-        """A plain display shows no passing of time."""
+        """Write what was said since the last time, at most some times a second."""
+        now = self._clock()
+        if now - self._flushed >= FLUSH_EVERY:
+            self._flushed = now
+            self._flush()
 
     def close(self) -> None:
-        """There is nothing to put back."""
+        """Write what is left to say."""
+        self._flush()
+
+    def _line(self, text: str) -> None:
+        self._said.append(text)
+
+    def _flush(self) -> None:
+        if self._said:
+            said, self._said = self._said, []
+            self._stream.line("\n".join(said))
 
     def _progress(self, event: JobProgress) -> None:
         now = self._clock()
@@ -88,4 +105,4 @@ class PlainDisplay:
 
     def _say(self, word: str, target: str, text: str, look: str = "dim") -> None:
         line = f"{self._style.paint(f'{word:<6}', look)} {one_line(target)}"
-        self._stream.line(f"{line}  {one_line(text)}" if text else line)
+        self._line(f"{line}  {one_line(text)}" if text else line)

@@ -34,10 +34,14 @@ def draw_plan(plan: Plan, prompts: Mapping[str, Prompts], *, style: Style, width
     for (rule, kinds), number in shown.items():
         if number > ALIKE:
             reason = kinds.replace(",", ", ").replace("-", " ")
-            lines.append(f"  {style.paint('build', 'bold')}  … and {number - ALIKE:,} more of the rule {rule}: {reason}")
+            lines.append(
+                f"  {style.paint('build', 'bold')}  … and {number - ALIKE:,} more of the rule {rule}: {reason}"
+            )
     lines += _followers(follow, prompts, style)
     for one in {(one.target, one.column): one for one in unknown}.values():
-        lines.append(f"  {style.paint('then', 'cyan')}   what depends on the column {one.column} of {one.target}: not known yet")
+        lines.append(
+            f"  {style.paint('then', 'cyan')}   what depends on the column {one.column} of {one.target}: not known yet"
+        )
     if fresh:
         lines.append(style.paint(f"         {fresh:,} up to date", "dim"))
     return "\n".join([*lines, "", summary(plan, prompts)])
@@ -45,7 +49,11 @@ def draw_plan(plan: Plan, prompts: Mapping[str, Prompts], *, style: Style, width
 
 def summary(plan: Plan, prompts: Mapping[str, Prompts]) -> str:
     """`2 to build, 2 follow, 41 up to date: 1,000 prompts, about 310k tokens, $0.42`."""
-    numbers = [(len(plan.of("build")), "to build"), (len(plan.of("follow")), "follow"), (len(plan.of("fresh")), "up to date")]
+    numbers = [
+        (len(plan.of("build")), "to build"),
+        (len(plan.of("follow")), "follow"),
+        (len(plan.of("fresh")), "up to date"),
+    ]
     text = ", ".join(f"{number:,} {word}" for number, word in numbers if number or word == "to build")
     if not prompts:
         return text

@@ -20,7 +20,12 @@ def draw_status(plan: Plan, style: Style, now: float) -> str:
     room = min(max(len(job) for job in plan.verdicts), 48)
     lines = [_line(verdict, room, style, now) for verdict in plan.verdicts.values()]
     stale = len(plan.todo)
-    lines += ["", f"{count(len(plan.verdicts), 'target')}, {stale:,} stale" if stale else f"all is up to date ({count(len(plan.verdicts), 'target')})"]
+    lines += [
+        "",
+        f"{count(len(plan.verdicts), 'target')}, {stale:,} stale"
+        if stale
+        else f"all is up to date ({count(len(plan.verdicts), 'target')})",
+    ]
     return "\n".join(lines)
 
 

@@ -47,7 +47,9 @@ def _reasons(verdict: Verdict, depth: int, style: Style, *, again: bool) -> list
         place = f"   {reason.path}:{reason.line}" if reason.line else ""
         lines.append(f"{indent}     {one_line(headline(reason))}{style.paint(place, 'dim')}")
         for sign, text in details(reason):
-            lines.append(f"{indent}       " + style.paint(f"{sign} {one_line(text)}", "red" if sign == "-" else "green"))
+            lines.append(
+                f"{indent}       " + style.paint(f"{sign} {one_line(text)}", "red" if sign == "-" else "green")
+            )
     return lines
 
 

@@ -13,6 +13,7 @@ import selectors
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -35,7 +36,8 @@ class _Worker:
     connection: socket.socket
     models: frozenset[str] = frozenset()
     """Models of its last job: they may still be loaded."""
-    job: str | None = None
+    jobs: deque[tuple[str, bytes]] = field(default_factory=deque)
+    """The job that it does, and those behind it: ids and documents."""
     buffer: bytearray = field(default_factory=bytearray)
 
 
@@ -51,13 +53,20 @@ class Local:
         self._selector = selectors.DefaultSelector()
         self._stopping = False
 
-    def start(self, job: Job, claim: Mapping[str, Any]) -> None:
-        worker = self._idle(_models_of(job)) or self._fork()
-        worker.job, worker.models = job.id, _models_of(job)
-        document = json.dumps({"job": job.to_json(), "claim": dict(claim)}) + "\n"
+    def start(self, job: Job, claim: Mapping[str, Any], behind: str | None = None) -> None:
+        models = _models_of(job)
+        worker = self._worker_of(behind) or self._idle(models) or self._fork()
+        worker.models = models
+        self._give(worker, job.id, (json.dumps({"job": job.to_json(), "claim": dict(claim)}) + "\n").encode())
+
+    def _give(self, worker: _Worker, job: str, document: bytes) -> None:
+        worker.jobs.append((job, document))
         # One that died while it was idle takes nothing: its end is then read as the job's failure.
-        with suppress(OSError):
-            worker.connection.sendall(document.encode())
+        _send(worker, document)
+
+    def _worker_of(self, job: str | None) -> _Worker | None:
+        found = (worker for worker in self._workers.values() if worker.jobs and worker.jobs[0][0] == job)
+        return next(found, None) if job is not None else None
 
     def wait(self, timeout: float | None) -> list[Message]:
         messages: list[Message] = []
@@ -70,7 +79,7 @@ class Local:
         for worker in list(self._workers.values()):
             if now:
                 _kill_session(worker.pid)
-            elif worker.job is not None:
+            elif worker.jobs:
                 _send(worker, b'{"stop": true}\n')
 
     def close(self) -> None:
@@ -89,7 +98,7 @@ class Local:
 
     def _idle(self, models: frozenset[str]) -> _Worker | None:
         """An idle worker, best one that has the models loaded."""
-        idle = [worker for worker in self._workers.values() if worker.job is None]
+        idle = [worker for worker in self._workers.values() if not worker.jobs]
         return max(idle, key=lambda worker: (worker.models == models, not worker.models), default=None)
 
     def _fork(self) -> _Worker:
@@ -134,15 +143,15 @@ class Local:
         return [message for line in lines for message in self._message(worker, json.loads(line))]
 
     def _message(self, worker: _Worker, data: Mapping[str, Any]) -> list[Message]:
-        job = worker.job
-        if job is None:
+        if not worker.jobs:
             return []
+        job, _ = worker.jobs[0]
         match data:
             case {"done": {"outputs": outputs, "seconds": seconds, "facts": facts}}:
-                worker.job = None
+                worker.jobs.popleft()
                 return [(job, Done(tuple(OutputRecord(*output) for output in outputs), seconds, facts))]
             case {"failed": diagnostics, "interrupted": interrupted}:
-                worker.job = None
+                worker.jobs.popleft()
                 return [(job, Failed(tuple(diagnostics), interrupted=interrupted))]
             case {"progress": fields}:
                 return [(job, Progressed(fields))]
@@ -154,17 +163,23 @@ class Local:
         worker.connection.close()
         del self._workers[worker.pid]
         _, status = os.waitpid(worker.pid, 0)
-        if worker.job is None:
+        if not worker.jobs:
             return []
+        (job, _), *behind = worker.jobs
+        for after, document in behind:
+            self._give(self._fork(), after, document)
         code = os.waitstatus_to_exitcode(status)
         if code == -signal.SIGKILL and not self._stopping:
-            how, hint = "was killed (SIGKILL), most likely out of memory", "give it less to hold, or run fewer jobs: -j1"
+            how, hint = (
+                "was killed (SIGKILL), most likely out of memory",
+                "give it less to hold, or run fewer jobs: -j1",
+            )
         elif code < 0:
             how, hint = f"died of {signal.Signals(-code).name}", "its log may say more"
         else:
             how, hint = f"ended with status {code}", "its log may say more"
         diagnostic = {"code": "worker-lost", "message": f"the process of this job {how}", "hint": hint}
-        return [(worker.job, Failed((diagnostic,), lost=True, interrupted=self._stopping))]
+        return [(job, Failed((diagnostic,), lost=True, interrupted=self._stopping))]
 
 
 def _models_of(job: Job) -> frozenset[str]:

@@ -76,8 +76,8 @@ def _typed(name: str, call: Any) -> Any:
     """The function with its arguments checked: texts where texts belong."""
 
     def checked(*args: Any, **kwargs: Any) -> Any:
-        if name != "_each" and not all(isinstance(arg, str) for arg in args[:2 if name == "column" else 1]):
-            fail("bad-expression", f"`{name}` takes texts", hint=f"write `{name}(\"...\")`")
+        if name != "_each" and not all(isinstance(arg, str) for arg in args[: 2 if name == "column" else 1]):
+            fail("bad-expression", f"`{name}` takes texts", hint=f'write `{name}("...")`')
         try:
             return call(*args, **kwargs)
         except TypeError:

@@ -49,7 +49,9 @@ def _gather(
         file = parse_file(source)
     except DreamError as error:
         for found in error.diagnostics:
-            errors.add(found.code, found.message, found.span or span, label=found.label, hint=found.hint, notes=found.notes)
+            errors.add(
+                found.code, found.message, found.span or span, label=found.label, hint=found.hint, notes=found.notes
+            )
         return
     gathered.sources.append(source)
     if not outer and file.docstring is not None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from dreammake.core.catalog import Catalog
 from dreammake.core.diagnostic import DreamError, Errors, fail
-from dreammake.core.options import Command, Model, Option, Text as TextOption, Wrong
+from dreammake.core.options import Command, Option, Wrong
+from dreammake.core.options import Text as TextOption
 from dreammake.core.span import Span
 from dreammake.core.spelling import did_you_mean
 from dreammake.core.values import ModelSpec, RowExpression, Template
@@ -17,8 +18,8 @@ from dreammake.lang.dreamfile import PER_JOB, Names, Setting
 from dreammake.lang.evaluate import compile_expr
 from dreammake.lang.functions import FUNCTIONS
 from dreammake.lang.names import capture, chains, free_names
-from dreammake.lang.pattern import parse_pattern
 from dreammake.lang.paths import with_expand
+from dreammake.lang.pattern import parse_pattern
 from dreammake.lang.syntax import Block, Dict, Expr, FormatText, Name, Sequence, Text
 from dreammake.lang.template import ParsedTemplate, parse_template
 from dreammake.lang.tree_json import to_json
@@ -127,7 +128,12 @@ def _evaluated(
     _check_names(used, scope)
     if "column" in used:
         hint = "use it in `input`, where the graph can grow by it"
-        fail("misplaced-column", "`column()` is for inputs: its data is not there when options are read", used["column"], hint=hint)
+        fail(
+            "misplaced-column",
+            "`column()` is for inputs: its data is not there when options are read",
+            used["column"],
+            hint=hint,
+        )
     if not scope.job_names.isdisjoint(used):
         return Setting(option.name, option, span, expr, PER_JOB, lambda names: read(run(names)), columns or {})
     return Setting(option.name, option, span, expr, read(run(scope.names)), None, columns or {})
@@ -274,5 +280,3 @@ def quoted(value: Any) -> str:
     if isinstance(value, list | tuple):
         return " ".join(quoted(item) for item in value if item is not None)
     return shlex.quote(str(value))
-
-

@@ -15,8 +15,8 @@ from dreammake.lang.config import config_of
 from dreammake.lang.context import Project, functions
 from dreammake.lang.dreamfile import Dreamfile, Reads, Rule
 from dreammake.lang.evaluate import evaluate
-from dreammake.lang.namespace import Namespace
 from dreammake.lang.include import gather, once
+from dreammake.lang.namespace import Namespace
 from dreammake.lang.option_values import checked_model, expression_of
 from dreammake.lang.paths import with_expand
 from dreammake.lang.rules import Defaults, rule_of
@@ -115,7 +115,9 @@ def _defaults(blocks: list[Block], catalog: Catalog, errors: Errors) -> Defaults
             known |= set(catalog.find("steps", word).Options.declared())
         for name in set(found) - known:
             span, _ = found[name]
-            errors.add("unknown-option", f"no rule or step has an option `{name}`", span, hint=did_you_mean(name, known))
+            errors.add(
+                "unknown-option", f"no rule or step has an option `{name}`", span, hint=did_you_mean(name, known)
+            )
     return found
 
 
@@ -156,5 +158,3 @@ def _two_makers(path: str, rule: Rule, span: Span, other: tuple[Rule, Span], err
     first = Note(f"the rule `{other[0].name}` makes it here", other[1])
     hint = "rename one output, or constrain its wildcard"
     errors.add("two-makers", f"the rule `{rule.name}` could make `{path}`, too", span, hint=hint, notes=[first])
-
-

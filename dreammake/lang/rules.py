@@ -44,9 +44,7 @@ def rule_of(block: Block, names: Names, catalog: Catalog, defaults: Defaults, er
     if len(errors.found) > before or block.name is None:
         return None
     doc = block.docstring.value if block.docstring else ""
-    return Rule(
-        block.name, block.span, doc, tuple(inputs), tuple(outputs), tuple(steps), wildcards, settings, block
-    )
+    return Rule(block.name, block.span, doc, tuple(inputs), tuple(outputs), tuple(steps), wildcards, settings, block)
 
 
 def _items(block: Block, keyword: str, errors: Errors) -> list[tuple[str | None, Span, Expr]]:
@@ -130,9 +128,7 @@ def _inputs(block: Block, scope: Scope, wildcards: Mapping[str, str], errors: Er
     return inputs
 
 
-def _unknown_in_input(
-    name: str, place: Span, wildcards: Mapping[str, str], scope: Scope, errors: Errors
-) -> None:
+def _unknown_in_input(name: str, place: Span, wildcards: Mapping[str, str], scope: Scope, errors: Errors) -> None:
     if nearest(name, scope.known()) is None and not wildcards:
         hint = f"a wildcard gets its value from the output: put `{{{name}}}` there"
         errors.add("missing-wildcard", f"`{name}` is no wildcard of this rule", place, hint=hint)
@@ -140,9 +136,7 @@ def _unknown_in_input(
     errors.add("unknown-name", f"there is no `{name}` here", place, hint=did_you_mean(name, scope.known()))
 
 
-def _body(
-    block: Block, scope: Scope, defaults: Defaults, errors: Errors
-) -> tuple[dict[str, Any], list[StepDecl]]:
+def _body(block: Block, scope: Scope, defaults: Defaults, errors: Errors) -> tuple[dict[str, Any], list[StepDecl]]:
     """The settings and the steps of a rule."""
     declared = RuleSettings.declared()
     settings: dict[str, Any] = {}
@@ -244,7 +238,9 @@ def _written_options(
     if block.values:
         if kind.value is None:
             hint = "put its options in an indented block"
-            errors.add("bad-option", f"`{block.keyword}` takes no value after the colon", block.values[0].span, hint=hint)
+            errors.add(
+                "bad-option", f"`{block.keyword}` takes no value after the colon", block.values[0].span, hint=hint
+            )
         elif len(block.values) == 1:
             written[kind.value] = (block.values[0].span, block.values[0])
         else:
@@ -296,6 +292,6 @@ def _check_order(block: Block, outputs: list[OutputDecl], steps: list[StepDecl],
             errors.add("step-order", message, step.span, hint="put what follows in a rule of its own")
     if len(outputs) > 1 and steps and not steps[-1].kind.last:
         hint = "only `split`, `shell` and `python` make several"
-        errors.add("bad-output", "these steps make one dataset, but there are several outputs", outputs[1].span, hint=hint)
-
-
+        errors.add(
+            "bad-output", "these steps make one dataset, but there are several outputs", outputs[1].span, hint=hint
+        )

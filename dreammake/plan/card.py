@@ -13,16 +13,20 @@ CARD_VERSION = 1
 
 
 def card_of(job: PlannedJob, recipe: Recipe, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The card: rule, recipe, and the content of every input. No times: equal builds have equal cards."""
+    """The card: rule, recipe, and the content of every input. No times: equal builds have equal cards. A plain file has
+    none beside it, so its job gets only what the worker uses."""
+    mine = {
+        "recipe": fingerprint.of_value([recipe.shared.digest, recipe.own_text, sorted(inputs.items())]),
+        "inputs": dict(inputs),
+        "protected": [put.path for output, put in zip(job.rule.outputs, job.outputs, strict=True) if output.protected],
+    }
+    if job.outputs[0].kind == "file":
+        return mine
     return {
         "version": CARD_VERSION,
         "rule": job.rule.name,
         "doc": job.rule.doc,
         "wildcards": dict(job.wildcards),
-        "recipe": fingerprint.of_value([recipe.shared.digest, recipe.own_text, sorted(inputs.items())]),
         "ingredients": [[item.where, item.kind, item.shown or item.value] for item in recipe.ingredients()],
-        "inputs": dict(inputs),
-        "protected": [
-            put.path for output, put in zip(job.rule.outputs, job.outputs, strict=True) if output.protected
-        ],
+        **mine,
     }

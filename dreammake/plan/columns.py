@@ -90,12 +90,14 @@ class _Check:
         for setting in step.settings.values():
             wanted = dict(setting.columns)
             if isinstance(setting.option, ColumnNames):
-                wanted |= {column: setting.expr.span for column in setting.value_for(names) or ()}
+                wanted |= dict.fromkeys(setting.value_for(names) or (), setting.expr.span)
             for column, span in wanted.items():
                 if column in have:
                     continue
                 near = nearest(column, have)
-                label = "columns here: " + (", ".join(have[:12]) + (", …" if len(have) > 12 else "") if have else "none")
+                label = "columns here: " + (
+                    ", ".join(have[:12]) + (", …" if len(have) > 12 else "") if have else "none"
+                )
                 hint = f"did you mean `{near}`?" if near else ""
                 reader = "prompt" if setting.option.when == "text" else step.word
                 message = f"the {reader} reads `{column}`, which {where} does not have"
@@ -113,7 +115,9 @@ class _Check:
         for name in made:
             if name not in declared:
                 message = f"the rule has no output `{name}`"
-                self.errors.add("no-such-output", message, span, hint=did_you_mean(name, declared) or f"add `{name}:` to `output`")
+                self.errors.add(
+                    "no-such-output", message, span, hint=did_you_mean(name, declared) or f"add `{name}:` to `output`"
+                )
         for output in job.rule.outputs:
             if output.name not in made:
                 message = f"`{step.word}` does not make the output `{output.name or output.text}`"

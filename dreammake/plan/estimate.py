@@ -49,7 +49,9 @@ def together(prompts: Iterable[Prompts]) -> Prompts:
 
 def asking_steps(job: PlannedJob) -> list[StepDecl]:
     """The steps of a job that ask a model."""
-    return [step for step in job.rule.steps if step.kind.makes == "dataset" and step.kind.pure and "model" in step.settings]
+    return [
+        step for step in job.rule.steps if step.kind.makes == "dataset" and step.kind.pure and "model" in step.settings
+    ]
 
 
 class AtMost:

@@ -76,9 +76,7 @@ class Graph:
         return job_names(self.dreamfile, job.rule, job.wildcards, job.inputs)
 
 
-def job_names(
-    dreamfile: Dreamfile, rule: Rule, wildcards: Mapping[str, Any], inputs: Iterable[Put]
-) -> dict[str, Any]:
+def job_names(dreamfile: Dreamfile, rule: Rule, wildcards: Mapping[str, Any], inputs: Iterable[Put]) -> dict[str, Any]:
     """Names for the options of a job. Outputs are marks, which the worker replaces by where it builds."""
     by_name: dict[str, Any] = {declared.name: None for declared in rule.inputs if declared.name}
     paths = []
@@ -166,7 +164,7 @@ class GraphBuilder:
         near = nearest(path, known)
         if asker:
             message = f"no rule makes `{path}`, and it does not exist"
-            hint = f"did you mean `{near}`?" if near else f"add a rule with `output: \"{path}\"`, or put the file there"
+            hint = f"did you mean `{near}`?" if near else f'add a rule with `output: "{path}"`, or put the file there'
             self.errors.add("missing-input", message, span, label=f"read by `{asker}`", hint=hint)
         else:
             near = nearest(path, {*known, *self.dreamfile.rules})
@@ -223,16 +221,12 @@ class GraphBuilder:
                 continue
             for path in value if isinstance(value, list | tuple) else [value]:
                 if not isinstance(path, str):
-                    self.errors.add(
-                        "wrong-type", "an input is a path, a list of paths, or None", declared.span
-                    )
+                    self.errors.add("wrong-type", "an input is a path, a list of paths, or None", declared.span)
                     continue
                 found.append((Put(declared.name, normal(path)), declared.span))
         return found
 
-    def _with_implied(
-        self, job: PlannedJob, found: list[tuple[Put, Span]]
-    ) -> tuple[tuple[Put, ...], tuple[str, ...]]:
+    def _with_implied(self, job: PlannedJob, found: list[tuple[Put, Span]]) -> tuple[tuple[Put, ...], tuple[str, ...]]:
         """The declared inputs and those that options imply, each with its role in the recipe."""
         puts = [put for put, _ in found]
         count: dict[str | None, int] = {}
@@ -305,7 +299,7 @@ def _fail_on_cycle(left: list[PlannedJob]) -> None:
         "cycle",
         "targets need each other: " + " <- ".join(shown),
         cycle[0].rule.span,
-        hint="a wildcard that counts down needs an end: `\"round{r - 1}\" if r > 1 else None`",
+        hint='a wildcard that counts down needs an end: `"round{r - 1}" if r > 1 else None`',
     )
     errors.check()
 

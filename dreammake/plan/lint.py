@@ -23,8 +23,10 @@ def warnings(plan: Plan) -> list[Diagnostic]:
                 for name in HIDEABLE:
                     if name in columns and name in free_names(setting.expr):
                         message = f"the column `{name}` hides the name `{name}` here"
-                        hint = f"rename the column first, if the name is meant: rename: {name}: \"...\""
-                        found.append(Diagnostic("hidden-name", message, setting.expr.span, hint=hint, severity="warning"))
+                        hint = f'rename the column first, if the name is meant: rename: {name}: "..."'
+                        found.append(
+                            Diagnostic("hidden-name", message, setting.expr.span, hint=hint, severity="warning")
+                        )
     used = {job.rule.name for job in plan.graph.jobs}
     for rule in plan.graph.dreamfile.rules.values():
         if rule.outputs and rule.wildcards and rule.name not in used:

@@ -19,7 +19,7 @@ def amount_of(name: str, value: Any, span: Span | None) -> int:
         return value
     if isinstance(value, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", value.lower())):
         return int(float(found[1]) * _UNITS[found[2] or ""])
-    fail("wrong-type", f"the resource `{name}` takes a whole number, or a size such as \"4GB\"", span)
+    fail("wrong-type", f'the resource `{name}` takes a whole number, or a size such as "4GB"', span)
 
 
 @dataclass(slots=True)

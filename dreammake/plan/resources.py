@@ -14,6 +14,7 @@ from dreammake.plan.pool import amount_of
 ALL_CPUS = 1 << 30
 """More than any machine has: the job runs with no other beside it that needs a CPU of its own."""
 
+
 def wants_of(job: PlannedJob) -> Mapping[str, int]:
     """Amounts by pool: `resources:` of the rule, and one CPU; all CPUs where a model runs or trains in the job."""
     setting = job.rule.settings.get("resources")

@@ -108,9 +108,7 @@ def _shown(row: Sequence[Any]) -> Any:
     return row[3] if len(row) > 3 and row[3] is not None else row[2]
 
 
-def _compare_inputs(
-    job: PlannedJob, old: Mapping[str, str | None], new: Mapping[str, str]
-) -> list[Reason]:
+def _compare_inputs(job: PlannedJob, old: Mapping[str, str | None], new: Mapping[str, str]) -> list[Reason]:
     paths = dict(zip(job.roles, (put.path for put in job.inputs), strict=True))
     reasons = []
     for role in [*new, *(role for role in old if role not in new)]:

@@ -66,5 +66,8 @@ def _dot(plan: Plan) -> str:
         style = "" if verdict.action == "fresh" else " [style=dashed]"
         lines.append(f"    {json.dumps(path)}{style};")
     lines += [f"    {json.dumps(path)} [shape=ellipse];" for path in plan.graph.sources]
-    lines += [f"    {json.dumps(source)} -> {json.dumps(target)} [label={json.dumps(rule)}];" for source, target, rule in _edges(plan)]
+    lines += [
+        f"    {json.dumps(source)} -> {json.dumps(target)} [label={json.dumps(rule)}];"
+        for source, target, rule in _edges(plan)
+    ]
     return "\n".join([*lines, "}"])

@@ -7,6 +7,7 @@ again when what it reads is built: where that came out the same, it is fresh aft
 from __future__ import annotations
 
 import heapq
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -22,6 +23,7 @@ from dreammake.core.events import (
     JobProgress,
     JobStarted,
 )
+from dreammake.core.job import Job
 from dreammake.plan.bind import job_of
 from dreammake.plan.card import card_of
 from dreammake.plan.graph import PlannedJob
@@ -36,6 +38,12 @@ from dreammake.run.messages import diagnostic_from_json
 
 TICK = 0.1
 """Longest wait, in seconds, between two looks at the clock and at signals."""
+SHORT = 0.05
+"""A job of fewer seconds is short: what is behind it waits no longer than that."""
+ONE_CPU: Mapping[str, int] = {"cpus": 1}
+BATCH = 32
+SPARED = 0.05
+"""Jobs that ended are written down together: so many of them, or those that took so many seconds."""
 
 
 @dataclass(slots=True)
@@ -59,7 +67,7 @@ class Policy:
     """Removes a `temp` target."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Running:
     """A job under way: what it took from the pools, when it began, and what it makes."""
 
@@ -69,7 +77,9 @@ class _Running:
 
     @property
     def log(self) -> str:
-        return str(self.claim.get("log", ""))
+        """The path of the job's log; "" where it said nothing."""
+        path = str(self.claim.get("log", ""))
+        return path if os.path.exists(path) else ""
 
 
 class Builder:
@@ -101,6 +111,12 @@ class Builder:
         self._ready: list[tuple[tuple[float, ...], str]] = []
         self._running: dict[str, _Running] = {}
         self._ended: list[tuple[Record, Shared, Entry]] = []
+        self._told: list[Event] = []
+        self._prepared: dict[str, tuple[Recipe, Job]] = {}
+        self._behind: dict[str, str] = {}
+        """The job that waits behind each running one; "" for one that waits itself."""
+        self._seconds: dict[str, float] = {}
+        """How long the last job of each rule took."""
         self._attempts: dict[str, int] = {}
         self._closed: set[str] = set()
         self._priority = priorities(plan)
@@ -113,19 +129,23 @@ class Builder:
             self._waiting[verdict.job.id] = sum(need.id in todo for need in verdict.job.needs)
         for verdict in self.plan.todo:
             self._pools.check(wants_of(verdict.job), verdict.job.id, verdict.job.rule.span)
-        for verdict in self.plan.todo:
-            if not self._waiting[verdict.job.id]:
-                self._is_ready(verdict)
-        while self._ready or self._running:
-            self._heed_signals()
-            self._start_some()
-            # What ended is written down while the next jobs run. Lost with a kill, it costs a look at equal content.
+        self._settle(verdict for verdict in self.plan.todo if not self._waiting[verdict.job.id])
+        try:
+            while self._ready or self._running:
+                self._heed_signals()
+                self._start_some()
+                # While jobs run: tell and write down what ended, and get the next ones ready.
+                self._tell()
+                if self._ended and (len(self._ended) >= BATCH or self._costly()):
+                    self._write_down()
+                if not self._running:
+                    break
+                self._prepare_some()
+                self._reap(self._executor.wait(TICK))
+                self._tick()
+        finally:
             self._write_down()
-            if not self._running:
-                break
-            self._reap(self._executor.wait(TICK))
-            self._tick()
-        self._write_down()
+        self._tell()
         done = {*self.outcome.built, *self.outcome.fresh, *self.outcome.failed}
         self.outcome.skipped = [job for job in todo if job not in done]
         return self.outcome
@@ -157,39 +177,63 @@ class Builder:
                 held.append(entry)
         for entry in held:
             heapq.heappush(self._ready, entry)
+        self._line_up()
 
-    def _is_ready(self, verdict: Verdict) -> None:
-        """All that the job reads is there. A follower may turn out fresh; one whose inputs are unknown waits for
-        the next round."""
-        job = verdict.job
-        if job.unknown is not None:
-            return
-        if verdict.action == "follow":
-            reasons = judge(self.plan.graph, job, verdict.record, self.plan.contents, self._log)
-            if not reasons:
-                self._is_fresh(verdict)
+    def _line_up(self) -> None:
+        """Put a job behind each short one that runs, so that its worker need not wait for this loop. Only jobs that take
+        one CPU and nothing else: the next one fits where the one before it was."""
+        for target in [target for target in self._running if target not in self._behind]:
+            if not self._ready:
                 return
-            verdict.reasons = reasons
-        heapq.heappush(self._ready, (self._priority[job.id], job.id))
+            verdict = self.plan.verdicts[self._ready[0][1]]
+            before = self.plan.verdicts[target].job
+            if not (self._is_short(before) and wants_of(before) == wants_of(verdict.job) == ONE_CPU):
+                continue
+            heapq.heappop(self._ready)
+            self._behind[target] = verdict.job.id
+            self._behind[verdict.job.id] = ""
+            self._start(verdict, {"cpus": 1}, behind=target)
+
+    def _is_short(self, job: PlannedJob) -> bool:
+        return self._seconds.get(job.rule.name, SHORT) < SHORT
+
+    def _settle(self, verdicts: Iterable[Verdict]) -> None:
+        """All that these jobs read is there: they are ready. A follower may turn out fresh, and so settle others; one
+        whose inputs are unknown waits for the next round."""
+        waiting = list(verdicts)
+        while waiting:
+            verdict = waiting.pop()
+            job = verdict.job
+            if job.unknown is not None:
+                continue
+            if verdict.action == "follow":
+                reasons = judge(self.plan.graph, job, verdict.record, self.plan.contents, self._log)
+                if not reasons:
+                    self._is_fresh(verdict)
+                    waiting += self._release(job)
+                    continue
+                verdict.reasons = reasons
+            heapq.heappush(self._ready, (self._priority[job.id], job.id))
 
     def _is_fresh(self, verdict: Verdict) -> None:
         assert verdict.record is not None
         for output in verdict.record.outputs:
             self.plan.contents[output.path] = output.fingerprint
         self.outcome.fresh.append(verdict.job.id)
-        self._show(JobFresh(verdict.job.id))
-        self._release(verdict.job)
+        self._told.append(JobFresh(verdict.job.id))
 
-    def _release(self, job: PlannedJob) -> None:
-        """Tell those that need the job, and remove `temp` targets that nobody needs any more."""
+    def _release(self, job: PlannedJob) -> list[Verdict]:
+        """Those that waited for the job only. `temp` targets that nobody needs any more are removed."""
         self._closed.add(job.id)
+        released = []
         for after in job.needed_by:
             if after.id in self._waiting:
                 self._waiting[after.id] -= 1
                 if not self._waiting[after.id]:
-                    self._is_ready(self.plan.verdicts[after.id])
+                    released.append(self.plan.verdicts[after.id])
         for one in (job, *job.needs):
             self._remove_temporary(one)
+        return released
 
     def _remove_temporary(self, job: PlannedJob) -> None:
         if not any(output.temp for output in job.rule.outputs) or not job.needed_by:
@@ -199,22 +243,44 @@ class Builder:
                 if output.temp:
                     self._policy.remove(put.path)
 
-    def _start(self, verdict: Verdict, claim: dict[str, Any]) -> None:
+    def _start(self, verdict: Verdict, claim: dict[str, Any], behind: str | None = None) -> None:
         job = verdict.job
         claim["log"] = self._policy.log_path(job.id)
-        attempt = self._attempts[job.id] = self._attempts.get(job.id, 0) + 1
+        self._attempts[job.id] = self._attempts.get(job.id, 0) + 1
+        recipe, document = self._prepared.pop(job.id, None) or self._prepare(job)
+        self._running[job.id] = _Running(claim, time.time(), recipe)
+        self._executor.start(document, claim, behind)
+        if behind is None:
+            self._tell_start(job.id)
+
+    def _tell_start(self, target: str) -> None:
+        verdict = self.plan.verdicts[target]
+        reasons = tuple(reason.kind for reason in verdict.reasons)
+        self._told.append(JobStarted(target, verdict.job.rule.name, reasons, self._attempts[target]))
+
+    def _prepare(self, job: PlannedJob) -> tuple[Recipe, Job]:
         inputs = {put.path: self.plan.contents[put.path] for put in job.inputs}
         names = self.plan.graph.names(job)
         recipe = recipe_of(job.rule, self.plan.graph.shared(job.rule), names)
-        self._running[job.id] = _Running(claim, time.time(), recipe)
-        self._show(JobStarted(job.id, job.rule.name, tuple(reason.kind for reason in verdict.reasons), attempt))
-        self._executor.start(job_of(job, names, card_of(job, recipe, inputs), wants_of(job)), claim)
+        return recipe, job_of(job, names, card_of(job, recipe, inputs), wants_of(job))
+
+    def _prepare_some(self) -> None:
+        """Have the documents of the next jobs at hand, so that no worker waits for them. The best ones stand in front."""
+        for _, target in self._ready[: 2 * self._pools.running]:
+            if target not in self._prepared:
+                self._prepared[target] = self._prepare(self.plan.verdicts[target].job)
+
+    def _tell(self) -> None:
+        """Show what happened."""
+        told, self._told = self._told, []
+        for event in told:
+            self._show(event)
 
     def _reap(self, messages: Iterable[tuple[str, Done | Failed | Progressed]]) -> None:
         for target, message in messages:
             match message:
                 case Progressed(fields):
-                    self._show(JobProgress(target, **fields))
+                    self._told.append(JobProgress(target, **fields))
                 case Done():
                     self._done(target, message)
                 case Failed():
@@ -223,11 +289,19 @@ class Builder:
     def _end(self, target: str) -> tuple[Verdict, _Running]:
         running = self._running.pop(target)
         self._pools.give_back(running.claim)
+        after = self._behind.pop(target, "")
+        if after:
+            # It runs already, in the place of this one.
+            self._pools.take(ONE_CPU)
+            self._running[after].started = time.time()
+            self._behind.pop(after)
+            self._tell_start(after)
         return self.plan.verdicts[target], running
 
     def _done(self, target: str, done: Done) -> None:
         verdict, running = self._end(target)
         job, recipe = verdict.job, running.recipe
+        self._seconds[job.rule.name] = done.seconds
         old = {output.path: output.fingerprint for output in verdict.record.outputs} if verdict.record else {}
         changed = any(old.get(output.path) != output.fingerprint for output in done.outputs)
         inputs = input_fingerprints(job, self.plan.contents)
@@ -249,8 +323,12 @@ class Builder:
         for output in done.outputs:
             self.plan.contents[output.path] = output.fingerprint
         self.outcome.built.append(target)
-        self._show(JobFinished(target, done.seconds, changed, done.facts))
-        self._release(job)
+        self._told.append(JobFinished(target, done.seconds, changed, done.facts))
+        self._settle(self._release(job))
+
+    def _costly(self) -> bool:
+        """Would it be a pity to do again what ended, if the build were killed before it is written down?"""
+        return sum(record.seconds for record, _, _ in self._ended) > SPARED
 
     def _write_down(self) -> None:
         """Record what ended, in one transaction."""
@@ -273,7 +351,7 @@ class Builder:
         if failed.interrupted:
             return
         diagnostics = tuple(_placed(data, job) for data in failed.diagnostics)
-        self._show(JobFailed(target, diagnostics, running.log, again))
+        self._told.append(JobFailed(target, diagnostics, running.log, again))
         if again:
             heapq.heappush(self._ready, (self._priority[target], target))
         else:

@@ -19,6 +19,7 @@ from dreammake.core.diagnostic import fail
 from dreammake.core.job import Job, Put, StepCall
 from dreammake.core.rows import Rows
 from dreammake.core.values import from_json
+from dreammake.run.job_log import JobLog
 from dreammake.run.work import JobWork
 from dreammake.store import files
 
@@ -30,10 +31,11 @@ Send = Callable[[Mapping[str, Any]], None]
 class Performer:
     """Does the jobs of one worker; keeps what outlives a job (loaded models) in `JobWork`'s asker."""
 
-    def __init__(self, root: Path, state: Path, send: Send) -> None:
+    def __init__(self, root: Path, state: Path, send: Send, log: JobLog) -> None:
         self._root = root
         self._state = state
         self._send = send
+        self._log = log
         self._catalog = Catalog()
         self._temporary = state / "tmp" / str(os.getpid())
         self._folders: list[Path] = []
@@ -48,7 +50,9 @@ class Performer:
         """Build the outputs of a job; gives `{"outputs": [[path, fingerprint, signature], ...], "seconds", "facts"}`."""
         began = time.monotonic()
         places = {put.path: self._place(number, put) for number, put in enumerate(job.outputs)}
-        work = JobWork(self._root, self._state, job, claim, self._temporary, places, self._send, self._shared_asker)
+        work = JobWork(
+            self._root, self._state, job, claim, self._temporary, places, self._send, self._shared_asker, self._log
+        )
         try:
             before = {put.path: files.signature(f"{self._root}/{put.path}") for put in job.outputs}
             self._run_steps(job, work, places)
@@ -174,5 +178,3 @@ def _make_readonly(path: Path) -> None:
             os.chmod(folder, 0o555)
     else:
         os.chmod(path, 0o444)
-
-

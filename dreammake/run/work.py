@@ -14,6 +14,7 @@ from dreammake.core.job import Job
 from dreammake.core.rows import Rows
 from dreammake.core.step import Spooled
 from dreammake.core.values import ModelSpec
+from dreammake.run.job_log import JobLog
 
 PROGRESS_EVERY = 0.1
 """Seconds between two progress messages."""
@@ -32,10 +33,11 @@ class JobWork:
         places: Mapping[str, Path],
         send: Callable[[Mapping[str, Any]], None],
         shared_asker: Callable[[Callable[[], Any]], Any],
+        log: JobLog,
     ) -> None:
         self.inputs = job.inputs
         self.outputs = job.outputs
-        self.log_path = claim.get("log")
+        self._log = log
         self._root = root
         self._state = state
         self._job = job
@@ -48,6 +50,11 @@ class JobWork:
         self._asker: Any = None
         self._facts: dict[str, Any] = {}
         self._sent = 0.0
+
+    @property
+    def log_path(self) -> str:
+        """The file that standard output and error go to."""
+        return self._log.path
 
     def open(self, path: str) -> Rows:
         from dreammake.store.dataset import open_dataset
@@ -96,7 +103,7 @@ class JobWork:
         return spool(rows, self.folder())
 
     def ask(self, model: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
-        from dreammake.run.asking import Asker, Stats
+        from dreammake.run.asking import Stats
 
         asker = self._shared_asker(self._new_asker)
         if self._asker is None:

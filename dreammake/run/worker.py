@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.job import Job
+from dreammake.run.job_log import SOON, JobLog
 from dreammake.run.messages import diagnostic_to_json
 from dreammake.run.perform import Performer
 
@@ -28,13 +30,15 @@ class Worker:
     """Serves one connection until it ends."""
 
     def __init__(self, root: Path, state: Path, connection: socket.socket) -> None:
+        os.chdir(root)
         self._connection = connection
         self._sending = threading.Lock()
         self._jobs: list[dict[str, Any]] = []
         self._arrived = threading.Condition()
         self._ended = False
         self._busy = False
-        self._performer = Performer(root, state, self._send)
+        self._log = JobLog(state / "tmp")
+        self._performer = Performer(root, state, self._send, self._log)
 
     def serve(self) -> None:
         """Do jobs until the connection ends. Nothing of a job outlives its build."""
@@ -65,6 +69,7 @@ class Worker:
             for line in lines:
                 document = json.loads(line)
                 if "stop" in document:
+                    self._drop_waiting()
                     self._interrupt()
                     continue
                 with self._arrived:
@@ -77,8 +82,16 @@ class Worker:
         time.sleep(LINGER)
         os.killpg(0, signal.SIGKILL)
 
+    def _drop_waiting(self) -> None:
+        """Give up the jobs that wait behind the one that runs: it says so when that one has ended."""
+        with self._arrived:
+            for document in self._jobs:
+                document["dropped"] = True
+
     def _receive(self) -> bytes:
         try:
+            while not select.select([self._connection], [], [], SOON)[0]:
+                self._log.place_soon()
             return self._connection.recv(1 << 16)
         except OSError:
             return b""
@@ -88,9 +101,11 @@ class Worker:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def _do(self, document: Mapping[str, Any]) -> None:
-        log = document["claim"].get("log")
+        if document.get("dropped"):
+            self._fail([], interrupted=True)
+            return
+        self._log.begin(document["claim"].get("log"))
         try:
-            _log_to(log)
             if "gpus" in document["claim"]:
                 os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(document["claim"]["gpus"])
             job = Job.from_json(document["job"])
@@ -110,7 +125,7 @@ class Worker:
             hint = "the log has the whole story; if dreammake itself is to blame, please report it"
             self._fail([{"code": "job-crashed", "message": message, "hint": hint}])
         finally:
-            _flush()
+            self._log.end()
 
     def _fail(self, diagnostics: list[dict[str, Any]], *, interrupted: bool = False) -> None:
         self._send({"failed": diagnostics, "interrupted": interrupted})
@@ -122,24 +137,6 @@ class Worker:
                 self._connection.sendall(line)
             except OSError:
                 self._ended = True
-
-
-def _log_to(path: str | None) -> None:
-    """Send what the process prints to the job's log."""
-    _flush()
-    if path is None:
-        return
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    os.close(file)
-
-
-def _flush() -> None:
-    # On a full disk not even the log can be written, and the job's own error matters more.
-    with suppress(OSError):
-        sys.stdout.flush()
-        sys.stderr.flush()
 
 
 def _log_traceback() -> None:

@@ -84,6 +84,7 @@ class Building:
         self._state = session.place.state
         self._total = Outcome()
         self._planned_fresh = 0
+        self._logs = str(self._state / "jobs" / self._name)
 
     def run(self) -> int:
         """Build what is stale: 0 done, 1 a job failed, 130 interrupted. Raises DreamError for a wrong plan."""
@@ -147,7 +148,15 @@ class Building:
             pools = Pools(cpus, _memory(), _gpus(), self._options.pools)
             policy = Policy(self._options.keep_going, self._log_path, self._remove)
             builder = Builder(
-                plan, executor, pools, self._session.log, self._show, self._tick, policy, lambda: signals.count, self._name
+                plan,
+                executor,
+                pools,
+                self._session.log,
+                self._show,
+                self._tick,
+                policy,
+                lambda: signals.count,
+                self._name,
             )
             outcome = builder.run()
             self._add(outcome)
@@ -205,22 +214,19 @@ class Building:
         self._total.interrupted = outcome.interrupted
 
     def _log_path(self, target: str) -> str:
-        """Where the log of a job is: its folder is made when it is first wanted."""
-        folder = self._state / "jobs" / self._name
-        if not folder.is_dir():
-            folder.mkdir(parents=True)
-            for old in sorted(path for path in folder.parent.iterdir() if path.is_dir())[:-KEPT_RUNS]:
-                shutil.rmtree(old, ignore_errors=True)
-        name = target.replace("/", "__")
-        return str(folder / f"{name[:180]}.log")
+        """Where the log of a job is, if it says anything."""
+        return f"{self._logs}/{target.replace('/', '__')[:180]}.log"
 
     def _remove(self, path: str) -> None:
         remove(self._session.disk.locate(path))
 
     def _clear_temporary(self) -> None:
-        """What killed builds left: this one holds the lock, so nobody works there."""
+        """What killed builds left, and old logs: this one holds the lock, so nobody works there."""
         shutil.rmtree(self._state / "tmp", ignore_errors=True)
-        (self._state / "tmp").mkdir(parents=True, exist_ok=True)
+        for folder in ("tmp", "jobs"):
+            (self._state / folder).mkdir(parents=True, exist_ok=True)
+        for old in sorted(path for path in (self._state / "jobs").iterdir() if path.is_dir())[:-KEPT_RUNS]:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _memory() -> int:

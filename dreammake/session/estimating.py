@@ -146,5 +146,3 @@ class ProbeWork:
 
     def say(self, line: str) -> None:
         """Nobody reads."""
-
-

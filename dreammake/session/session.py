@@ -97,11 +97,7 @@ class Session:
         unknown = {unknown.target for unknown in plan.graph.pending}
         unknown |= {job.unknown.target for job in plan.graph.jobs if job.unknown is not None}
         makers = plan.graph.makers
-        now = {
-            target
-            for target in unknown
-            if target in makers and plan.verdicts[makers[target].id].action == "fresh"
-        }
+        now = {target for target in unknown if target in makers and plan.verdicts[makers[target].id].action == "fresh"}
         grown = not now <= self.disk.settled
         self.disk.settled |= now
         return grown

@@ -46,31 +46,35 @@ rule all:
         return None
 
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Mapping[str, Rows]:
-        log = getattr(work, "log_path", None) or work.folder() / "log"
+        shared = getattr(work, "log_path", None)
+        log = shared or work.folder() / "log"
         place = getattr(work, "output_path", work.path)
         outputs = [place(put.path) for put in work.outputs]
         for output in outputs:
             os.makedirs(os.path.dirname(output), exist_ok=True)
         begin = os.stat(log).st_size if os.path.exists(log) else 0
-        status = _run([options.executable, "-c", options.command], str(work.path(".")), str(log))
+        words = [options.executable, "-c", options.command]
+        status = _run(words, str(work.path(".")), None if shared else str(log))
         if status != 0:
-            _failed(status, Path(log), begin)
+            _failed(status, Path(getattr(work, "log_path", log)), begin)
         return {}
 
 
-def _run(words: list[str], folder: str, log: str) -> int:
-    """Run a command in a folder, in a process group of its own, with its output added to the log. Gives its exit code,
-    negative for a signal. posix_spawn knows no folder, so a shell changes to it where it is not ours."""
+def _run(words: list[str], folder: str, log: str | None) -> int:
+    """Run a command in a folder, in a process group of its own, with its output added to a log (None: where ours goes).
+    Gives its exit code, negative for a signal. posix_spawn knows no folder, so a shell changes to it where it is not
+    ours."""
     if not os.path.samefile(folder, os.curdir):
         words = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', folder, *words]
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o644),
-        (os.POSIX_SPAWN_DUP2, 1, 2),
-    ]
+    actions: list[tuple[object, ...]] = []
+    if log is not None:
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
     try:
-        process = os.posix_spawn(words[0], words, os.environ, file_actions=actions, setpgroup=0)
+        process = os.posix_spawn(words[0], words, os.environb, file_actions=actions, setpgroup=0)
     except OSError as error:
         fail("command-failed", f"`{words[0]}` cannot be started: {error.strerror}", exit_code=1)
     try:

@@ -110,7 +110,8 @@ class BuildLogFile:
         """The last jobs that ran, newest first."""
         names = ("run", "target", "rule", "started", "seconds", "outcome", "facts", "log")
         rows = self._read(
-            "select run, id, rule, started, seconds, outcome, facts, log from jobs order by number desc limit ?", (limit,)
+            "select run, id, rule, started, seconds, outcome, facts, log from jobs order by number desc limit ?",
+            (limit,),
         )
         found = [dict(zip(names, row, strict=True)) for row in rows]
         for entry in found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from stat import S_ISDIR as is_folder
 
 from dreammake.core import fingerprint
 from dreammake.core.diagnostic import fail
@@ -37,7 +38,7 @@ def signature(path: str | Path) -> str | None:
     path = str(path)
     try:
         stat = os.stat(path)
-        if not os.path.isdir(path):
+        if not is_folder(stat.st_mode):
             return _of_stat(stat)
         return fingerprint.of_members((name, _of_stat(os.stat(os.path.join(path, name)))) for name in members(path))
     except FileNotFoundError:

@@ -82,7 +82,11 @@ class ProjectFolder:
             return [pattern]
         found = self.glob(pattern)
         if not found:
-            raise Wrong(f"no file matches `{pattern}`", "check the pattern; it starts at the folder of the Dreamfile", "no-such-file")
+            raise Wrong(
+                f"no file matches `{pattern}`",
+                "check the pattern; it starts at the folder of the Dreamfile",
+                "no-such-file",
+            )
         return found
 
     def siblings(self, path: str) -> list[str]:
@@ -114,7 +118,9 @@ class ProjectFolder:
                 return file.read()
         except FileNotFoundError:
             near = nearest(path, self.siblings(path))
-            fail("no-such-file", f"`{path}` does not exist", hint=f"did you mean `{near}`?" if near else "check the path")
+            fail(
+                "no-such-file", f"`{path}` does not exist", hint=f"did you mean `{near}`?" if near else "check the path"
+            )
         except UnicodeDecodeError:
             fail("not-text", f"`{path}` is no UTF-8 text", hint="save it as UTF-8")
         except OSError as error:

@@ -19,7 +19,9 @@ SEAL_VERSION = 1
 
 def key_of(program: str, targets: Sequence[str], settings: Mapping[str, Any]) -> str:
     """What a seal is valid for: the program's version, the targets asked for, the settings given."""
-    return hashlib.sha256(json.dumps([SEAL_VERSION, program, list(targets), settings], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([SEAL_VERSION, program, list(targets), settings], sort_keys=True).encode()
+    ).hexdigest()
 
 
 def write(

@@ -39,7 +39,7 @@ def processes_in(folder: Path) -> list[int]:
     return found
 
 
-FAILING = '''
+FAILING = """
     rule all:
         input: "out/a", "out/b", "out/c"
 
@@ -55,7 +55,7 @@ FAILING = '''
         input: "out/a"
         output: "out/c"
         shell: "cat {input} > {output}"
-'''
+"""
 
 
 def test_a_failed_job_stops_the_build_and_says_where_to_look(project: Project) -> None:
@@ -166,7 +166,10 @@ def test_a_worker_that_dies_takes_one_job_with_it(project: Project) -> None:
             python: "steps.py:live"
         """
     )
-    project.file("steps.py", "import os, signal\n\ndef die(row):\n    os.kill(os.getpid(), signal.SIGKILL)\n\ndef live(row):\n    return row\n")
+    project.file(
+        "steps.py",
+        "import os, signal\n\ndef die(row):\n    os.kill(os.getpid(), signal.SIGKILL)\n\ndef live(row):\n    return row\n",
+    )
     result = project.run("-k", "-j1")
     assert result.code == 1
     assert "error[worker-lost]" in result.out
@@ -354,7 +357,9 @@ def test_two_builds_at_once_do_the_work_once(project: Project) -> None:
 def test_a_full_disk_is_an_error_and_nothing_is_half_written(project: Project, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], check=False, capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], check=False, capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("only root may mount a small filesystem")
     try:

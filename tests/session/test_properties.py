@@ -14,9 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.project import Project
 
-RELAXED = settings(
-    max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+RELAXED = settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 Graph = list[tuple[int, ...]]
 """For each target, the earlier targets that it reads; one that reads none reads a source of its own."""
@@ -26,8 +24,7 @@ Graph = list[tuple[int, ...]]
 def graphs(draw: st.DrawFn) -> Graph:
     size = draw(st.integers(2, 7))
     return [
-        tuple(sorted(draw(st.sets(st.integers(0, target - 1), max_size=3)))) if target else ()
-        for target in range(size)
+        tuple(sorted(draw(st.sets(st.integers(0, target - 1), max_size=3)))) if target else () for target in range(size)
     ]
 
 
@@ -40,8 +37,8 @@ def dreamfile(graph: Graph, marks: dict[int, str], pause: float = 0.0) -> str:
         mark = marks.get(target, "m")
         wait = f"sleep {pause}; " if pause else ""
         rules.append(
-            f"rule r{target}:\n    input: {inputs}\n    output: \"out/{target}\"\n"
-            f"    shell: \"{wait}cat {{input}} > {{output}}; echo {target} {mark} >> {{output}}\"\n"
+            f'rule r{target}:\n    input: {inputs}\n    output: "out/{target}"\n'
+            f'    shell: "{wait}cat {{input}} > {{output}}; echo {target} {mark} >> {{output}}"\n'
         )
     return "\n".join(rules)
 

@@ -95,10 +95,24 @@ def test_what_cannot_change_the_result_makes_nothing_stale(chain: Project, old: 
         ('topic: "frogs"', 'topic: "toads"', "data/answers", "option", "config.topic", ("frogs", "toads")),
         ('"an answer"', '"another"', "data/answers", "model", "prompt answer.model.default", ("an answer", "another")),
         ("temperature: 0", "temperature: 0.5", "data/answers", "model", "prompt answer.model.temperature", (0.0, 0.5)),
-        ('model teacher: "table"', 'model teacher: "desk"', "data/answers", "model", "prompt answer.model", ("table", "desk")),
+        (
+            'model teacher: "table"',
+            'model teacher: "desk"',
+            "data/answers",
+            "model",
+            "prompt answer.model",
+            ("table", "desk"),
+        ),
         ("size < 100", "size < 50", "data/short", "option", "filter", ("size < 100", "size < 50")),
         ("take: 1", "take: 2", "data/other", "option", "take", (1, 2)),
-        ("map size: len(answer)", "map size: len(answer) + 0", "data/short", "option", "map size", ("len(answer)", "len(answer) + 0")),
+        (
+            "map size: len(answer)",
+            "map size: len(answer) + 0",
+            "data/short",
+            "option",
+            "map size",
+            ("len(answer)", "len(answer) + 0"),
+        ),
     ],
     ids=["prompt", "system", "config", "model option", "temperature", "model", "expression", "option", "map"],
 )
@@ -180,12 +194,12 @@ def test_force_builds_what_is_named_and_nothing_else(chain: Project) -> None:
 
 def test_a_python_function_is_what_it_calls(tmp_path: Path) -> None:
     project = Project(tmp_path).write(
-        '''
+        """
         rule one:
             output: "data/one"
             rows: [{"a": 1}, {"a": 2}]
             python: "steps.py:change"
-        '''
+        """
     )
     project.file("lib.py", "def twice(x):\n    return 2 * x\n\ndef unused():\n    return 1\n")
     project.file("steps.py", "from lib import twice\n\ndef change(row):\n    return {'a': twice(row['a'])}\n")
@@ -205,7 +219,7 @@ def test_a_python_function_is_what_it_calls(tmp_path: Path) -> None:
 
 def test_a_wildcard_that_a_text_uses_is_in_the_recipe(tmp_path: Path) -> None:
     project = Project(tmp_path).write(
-        '''
+        """
         model table: "t"
             engine: "scripted"
             default: "x"
@@ -219,7 +233,7 @@ def test_a_wildcard_that_a_text_uses_is_in_the_recipe(tmp_path: Path) -> None:
             prompt b:
                 model: table
                 prompt: "{{ wildcards.lang }}: {{ a }}"
-        '''
+        """
     )
     assert project.built() == ["data/de", "data/en"]
     project.edit("data/{lang}", "data/{language}")
