@@ -24,6 +24,7 @@ from dreammake.core.events import (
     JobStarted,
 )
 from dreammake.core.job import Job
+from dreammake.core.values import NOTHING
 from dreammake.plan.bind import job_of
 from dreammake.plan.card import card_of
 from dreammake.plan.graph import PlannedJob
@@ -65,6 +66,8 @@ class Policy:
     log_path: Callable[[str], str] = lambda target: ""
     remove: Callable[[str], None] = lambda path: None
     """Removes a `temp` target."""
+    extra_claim: Mapping[str, Any] = NOTHING
+    """What every job is told beside what the pools gave it: whether it is offline, what it may spend."""
 
 
 @dataclass(slots=True)
@@ -245,7 +248,7 @@ class Builder:
 
     def _start(self, verdict: Verdict, claim: dict[str, Any], behind: str | None = None) -> None:
         job = verdict.job
-        claim["log"] = self._policy.log_path(job.id)
+        claim |= {"log": self._policy.log_path(job.id), **self._policy.extra_claim}
         self._attempts[job.id] = self._attempts.get(job.id, 0) + 1
         recipe, document = self._prepared.pop(job.id, None) or self._prepare(job)
         self._running[job.id] = _Running(claim, time.time(), recipe)

@@ -117,7 +117,7 @@ def test_an_output_is_whole_or_absent(project: Project) -> None:
     )
     assert project.run().code == 1
     assert not (project.root / "out/a").exists()
-    assert list((project.root / ".dreammake/tmp").iterdir()) == []
+    assert list((project.root / ".dreammake/tmp").rglob("a")) == []
 
 
 def test_a_command_may_write_to_the_target_itself(project: Project) -> None:
