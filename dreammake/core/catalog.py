@@ -23,7 +23,7 @@ class Catalog:
     """Finds the class behind a name; `find` gives None for an unknown one."""
 
     @cache  # noqa: B019 - one catalog lives as long as the program
-    def find(self, group: Group, name: str) -> Any | None:
+    def find(self, group: Group, name: str) -> Any:
         file = _FILE_OF.get(name, name)
         if file in self._files(group) and name not in _FILE_OF.values():
             return _class_of(importlib.import_module(f"dreammake.{group}.{file}"))

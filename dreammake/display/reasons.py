@@ -33,7 +33,8 @@ def headline(reason: Reason) -> str:
         case "function":
             return f"{reason.where} changed" if reason.old and reason.new else f"{reason.where} {_came(reason)}"
         case "step-version":
-            return f"{reason.where.removesuffix(' version')} {_came(reason) if not (reason.old and reason.new) else 'is a newer version'}"
+            both = reason.old is not None and reason.new is not None
+            return f"{reason.where.removesuffix(' version')} {'has another version' if both else _came(reason)}"
     if short(reason):
         return f"{reason.where}: {text(reason.old)} -> {text(reason.new)}"
     return f"{reason.where} {_came(reason)}"

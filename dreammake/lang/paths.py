@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any
+from typing import Any, cast
 
 from dreammake.core.diagnostic import fail
 from dreammake.lang.dreamfile import OutputDecl
@@ -28,12 +28,12 @@ def with_holes(expr: Expr) -> Expr:
     """The expression of an input: every text in it is a pattern whose holes are filled from the wildcards."""
     if isinstance(expr, Text):
         return _filled(expr)
-    return _rewrite(expr, texts=True)
+    return cast(Expr, _rewrite(expr, texts=True))
 
 
 def with_expand(expr: Expr) -> Expr:
     """An expression elsewhere: texts stay, only `expand(...)` is read."""
-    return _rewrite(expr, texts=False)
+    return cast(Expr, _rewrite(expr, texts=False))
 
 
 def _filled(text: Text) -> Expr:

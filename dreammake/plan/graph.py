@@ -290,7 +290,7 @@ def _fail_on_cycle(left: list[PlannedJob]) -> None:
         seen[job] = len(path)
         path.append(job)
         job = next(need for need in job.needs if need in inside)
-    cycle = path[seen[job] :] + [job]
+    cycle = [*path[seen[job] :], job]
     shown = [job.id for job in cycle]
     if len(shown) > 12:
         shown = [*shown[:6], "…", *shown[-5:]]

@@ -129,8 +129,8 @@ class Executor(Protocol):
     """Runs jobs somewhere: the next thing after the plan. Local processes, a cluster, or nothing at all."""
 
     def start(self, job: Job, claim: Mapping[str, Any], behind: str | None = None) -> None:
-        """Begin a job. `claim` is what the pools gave it: `cpus`, `gpus` (a list of ids), `log` (a path). With `behind`,
-        it begins when that job ends, in its place."""
+        """Begin a job. `claim` is what the pools gave it: `cpus`, `gpus` (a list of ids), `log` (a path). With
+        `behind`, it begins when that job ends, in its place."""
 
     def wait(self, timeout: float | None) -> list[Message]:
         """What has happened since: at least one message, or none after `timeout` seconds."""

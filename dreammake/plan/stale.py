@@ -66,7 +66,11 @@ def judge(graph: Graph, job: PlannedJob, record: Record | None, now: Fingerprint
         reasons += _compare_inputs(job, json.loads(record.inputs), new_inputs)
     elif new_inputs is None:
         old_inputs = json.loads(record.inputs)
-        known = {role: now[put.path] for role, put in zip(job.roles, job.inputs, strict=True) if now.get(put.path)}
+        known = {
+            role: content
+            for role, put in zip(job.roles, job.inputs, strict=True)
+            if (content := now.get(put.path)) is not None
+        }
         changed = {role: content for role, content in known.items() if old_inputs.get(role) != content}
         if changed:
             reasons += _compare_inputs(job, {role: old_inputs.get(role) for role in changed}, changed)

@@ -183,8 +183,8 @@ class Builder:
         self._line_up()
 
     def _line_up(self) -> None:
-        """Put a job behind each short one that runs, so that its worker need not wait for this loop. Only jobs that take
-        one CPU and nothing else: the next one fits where the one before it was."""
+        """Put a job behind each short one that runs, so that its worker need not wait for this loop. Only jobs that
+        take one CPU and nothing else: the next one fits where the one before it was."""
         for target in [target for target in self._running if target not in self._behind]:
             if not self._ready:
                 return
@@ -250,7 +250,8 @@ class Builder:
         job = verdict.job
         claim |= {"log": self._policy.log_path(job.id), **self._policy.extra_claim}
         self._attempts[job.id] = self._attempts.get(job.id, 0) + 1
-        recipe, document = self._prepared.pop(job.id, None) or self._prepare(job)
+        ready = self._prepared.pop(job.id) if job.id in self._prepared else self._prepare(job)
+        recipe, document = ready
         self._running[job.id] = _Running(claim, time.time(), recipe)
         self._executor.start(document, claim, behind)
         if behind is None:
@@ -268,7 +269,7 @@ class Builder:
         return recipe, job_of(job, names, card_of(job, recipe, inputs), wants_of(job))
 
     def _prepare_some(self) -> None:
-        """Have the documents of the next jobs at hand, so that no worker waits for them. The best ones stand in front."""
+        """Have the documents of the next jobs at hand, so that no worker waits: the best ones stand in front."""
         for _, target in self._ready[: 2 * self._pools.running]:
             if target not in self._prepared:
                 self._prepared[target] = self._prepare(self.plan.verdicts[target].job)

@@ -1,4 +1,4 @@
-"""Where a worker's output goes while it does a job: to the job's log, which is made only if there is something in it."""
+"""Where a worker's output goes while it does a job: to the job's log, which is made only if anything is said."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SOON = 0.5
 
 
 class JobLog:
-    """Standard output and error of one worker. They go to a spare file, which becomes the log of the job that writes to it;
-    ten thousand silent jobs so leave no file at all."""
+    """Standard output and error of one worker. They go to a spare file, which becomes the log of the job that writes
+    to it; ten thousand silent jobs so leave no file at all."""
 
     def __init__(self, folder: Path) -> None:
         self._spare = str(folder / f"log-{os.getpid()}")

@@ -47,7 +47,7 @@ class Performer:
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def perform(self, job: Job, claim: Mapping[str, Any]) -> dict[str, Any]:
-        """Build the outputs of a job; gives `{"outputs": [[path, fingerprint, signature], ...], "seconds", "facts"}`."""
+        """Build the outputs of a job: `{"outputs": [[path, fingerprint, signature]], "seconds": 1.2, "facts": {}}`."""
         began = time.monotonic()
         places = {put.path: self._place(number, put) for number, put in enumerate(job.outputs)}
         work = JobWork(

@@ -133,6 +133,12 @@ class ProbeWork:
         os.mkdir(folder)
         return folder
 
+    def output_folder(self) -> Path:
+        return self.folder()
+
+    def checkpoint_folder(self) -> Path:
+        return self.folder()
+
     def spool(self, rows: Rows) -> Spooled:
         from dreammake.store.dataset import spool
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from dreammake.core.catalog import Catalog
 from dreammake.core.diagnostic import DreamError
@@ -20,6 +20,7 @@ from dreammake.session.place import Place
 from dreammake.store.build_log import BuildLogFile
 from dreammake.store.project import ProjectFolder
 
+T = TypeVar("T")
 ROUNDS = 1000
 """More growths of the graph than any workflow has."""
 
@@ -115,7 +116,7 @@ class Session:
         if "log" in self._cached:
             self.log.close()
 
-    def _once(self, name: str, make: Any) -> Any:
+    def _once(self, name: str, make: Callable[[], T]) -> T:
         if name not in self._cached:
             self._cached[name] = make()
-        return self._cached[name]
+        return cast(T, self._cached[name])

@@ -46,15 +46,14 @@ rule all:
         return None
 
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Mapping[str, Rows]:
-        shared = getattr(work, "log_path", None)
-        log = shared or work.folder() / "log"
+        log = getattr(work, "log_path", None) or work.folder() / "log"
         place = getattr(work, "output_path", work.path)
         outputs = [place(put.path) for put in work.outputs]
         for output in outputs:
             os.makedirs(os.path.dirname(output), exist_ok=True)
         begin = os.stat(log).st_size if os.path.exists(log) else 0
         words = [options.executable, "-c", options.command]
-        status = _run(words, str(work.path(".")), None if shared else str(log))
+        status = _run(words, str(work.path(".")), None if _is_our_output(str(log)) else str(log))
         if status != 0:
             _failed(status, Path(getattr(work, "log_path", log)), begin)
         return {}
@@ -73,15 +72,30 @@ def _run(words: list[str], folder: str, log: str | None) -> int:
             (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ]
+    # An interrupt between the start of the command and the `try` below would leave it running for ever.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    process = 0
     try:
-        process = os.posix_spawn(words[0], words, os.environb, file_actions=actions, setpgroup=0)
+        process = os.posix_spawn(
+            words[0], words, os.environb, file_actions=actions, setpgroup=0, setsigmask=[], setsigdef=[signal.SIGINT]
+        )
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     except OSError as error:
         fail("command-failed", f"`{words[0]}` cannot be started: {error.strerror}", exit_code=1)
-    try:
-        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     except BaseException:
         _end(process)
         raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
+def _is_our_output(log: str) -> bool:
+    """Does what this process prints go there already? Then a command need not open it again."""
+    try:
+        return os.path.samestat(os.fstat(1), os.stat(log))
+    except OSError:
+        return False
 
 
 def _end(process: int) -> None:

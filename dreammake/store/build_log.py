@@ -22,7 +22,8 @@ def create(connection: sqlite3.Connection) -> None:
     connection.execute("create table ingredients (digest text primary key, json text not null)")
     connection.execute(
         "create table targets (id text primary key, rule text not null, shared text not null, own text not null,"
-        " inputs text not null, outputs text not null, built_at real not null, seconds real not null, facts text not null)"
+        " inputs text not null, outputs text not null, built_at real not null, seconds real not null,"
+        " facts text not null)"
     )
     connection.execute("create table files (path text primary key, signature text not null, fingerprint text not null)")
     connection.execute(
@@ -119,8 +120,8 @@ class BuildLogFile:
         return found
 
     def put(self, ended: Iterable[tuple[Record, Shared, Entry | None]]) -> None:
-        """Record targets that were built, the shared ingredients behind their digests, and their lines of history, all in
-        one transaction."""
+        """Record targets that were built, the shared ingredients behind their digests, and their lines of history, all
+        in one transaction."""
         assert self._db is not None
         with db.atomic(self._db):
             for record, shared, entry in ended:

@@ -78,7 +78,7 @@ def _gather(folder: str, prefix: str, above: frozenset[tuple[int, int]], found: 
 
 
 def _of_file(path: str) -> str:
-    with open(path, "rb") as file:  # noqa: PTH123 - a path is a text here, for speed
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 

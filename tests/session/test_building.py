@@ -168,7 +168,8 @@ def test_a_worker_that_dies_takes_one_job_with_it(project: Project) -> None:
     )
     project.file(
         "steps.py",
-        "import os, signal\n\ndef die(row):\n    os.kill(os.getpid(), signal.SIGKILL)\n\ndef live(row):\n    return row\n",
+        "import os, signal\n\ndef die(row):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "def live(row):\n    return row\n",
     )
     result = project.run("-k", "-j1")
     assert result.code == 1

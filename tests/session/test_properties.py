@@ -1,5 +1,5 @@
-"""Three properties on generated graphs: a second build does nothing; killed at any moment and built again equals a clean
-build; an edit rebuilds exactly what depends on it."""
+"""Three properties on generated graphs: a second build does nothing; killed at any moment and built again equals a
+clean build; an edit rebuilds exactly what depends on it."""
 
 from __future__ import annotations
 
