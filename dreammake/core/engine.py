@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from dreammake.core.options import (
-    Anything,
     Dict,
     Float,
     Int,
@@ -16,6 +16,7 @@ from dreammake.core.options import (
     Str,
     Strings,
 )
+from dreammake.core.prices import PriceOption
 from dreammake.core.values import NOTHING, ModelSpec
 
 
@@ -24,11 +25,25 @@ class Request:
     """One thing to ask: chat messages, as OpenAI writes them (`{"role": ..., "content": ...}`).
 
     Everything else that shapes the answer (temperature, seed, ...) is in the model's options.
-    `schema` is a JSON Schema that the answer should fit.
+    `schema` is a JSON Schema that the answer should fit. `attempt` is above 0 where earlier answers to the same request
+    could not be read: it makes this one another sample.
     """
 
     messages: tuple[Mapping[str, Any], ...]
     schema: Mapping[str, Any] | None = None
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How the answers of one `ask` are read.
+
+    `fits` says whether a text can be understood; it may be called from any thread. A text that does not fit is kept in
+    the cache as it is, and the request is asked again until this build has asked it `attempts` times.
+    """
+
+    fits: Callable[[str], bool]
+    attempts: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,10 @@ class Answer:
     cached: bool = False
     missing: bool = False
     """Only in a dry run: it is not in the cache and would have to be asked."""
+    cached_tokens: int | None = None
+    """How many of `prompt_tokens` the provider had in its own cache."""
+    cost: float | None = None
+    """Dollars that it cost when it was asked; None where no price is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +108,10 @@ class ModelOptions(OptionSet):
     concurrency = Int("How many requests run at once.", default=None, at_least=1, result=False)
     timeout = Float("Longest wait for one answer.", unit="s", default=600.0, result=False)
     retries = Int("How often a request that failed for a passing reason is tried again.", default=5, result=False)
-    price = Anything(
-        'Dollars a million tokens: a number, or {"input": ..., "output": ...}.', default=None, result=False
+    price = PriceOption(
+        'Dollars a million tokens: a number, or {"input": ..., "output": ..., "cached": ...}; else by a table.',
+        default=None,
+        result=False,
     )
 
     @staticmethod
@@ -105,7 +126,8 @@ class Engine(Protocol):
     `window` is how many asks are worth having under way; the asking loop keeps it full and calls `submit` from
     any thread, but never from two at once. `done` may be called from any thread, once for each ask, in any order.
 
-    An engine class may have three more things. `heavy = True`: it holds a model in memory, so only one is kept when
+    An engine class may have four more things. `structured = True`: its models take a JSON Schema; those of the others
+    are told of it in words (`told_schema`). `heavy = True`: it holds a model in memory, so only one is kept when
     idle. `weights(spec, path) -> Path | None`, static: the file whose content is the model; None where the name says
     it all. `settled(spec) -> ModelSpec`, static: the spec with what it takes from the environment filled in.
     """
@@ -147,6 +169,33 @@ def request_body(spec: ModelSpec, ask: Ask) -> dict[str, Any]:
     if ask.request.schema is not None:
         body["response_format"] = {
             "type": "json_schema",
-            "json_schema": {"name": "answer", "schema": dict(ask.request.schema)},
+            "json_schema": {"name": "answer", "schema": dict(ask.request.schema)}
+            | ({"strict": True} if _is_closed(ask.request.schema) else {}),
         }
     return {**body, **(options.get("extra") or NOTHING)}
+
+
+def _is_closed(schema: Any) -> bool:
+    """Does every object in a JSON Schema have just its properties, and all of them? OpenAI guarantees only these."""
+    match schema:
+        case {"properties": Mapping() as properties}:
+            closed = schema.get("additionalProperties") is False and set(schema.get("required", ())) == set(properties)
+            return closed and all(_is_closed(part) for part in properties.values())
+        case {"type": "object"}:
+            return False
+        case Mapping():
+            return all(_is_closed(part) for part in schema.values())
+        case list():
+            return all(_is_closed(part) for part in schema)
+    return True
+
+
+def told_schema(request: Request) -> Request:
+    """The request to a model that takes no JSON Schema: its last message tells what the answer must look like."""
+    *before, last = request.messages
+    schema = json.dumps(request.schema, ensure_ascii=False)
+    words = f"Answer with one JSON object that fits this JSON Schema, and with nothing else:\n{schema}"
+    said = last.get("content", "")
+    content = [*said, {"type": "text", "text": words}] if isinstance(said, list) else f"{said}\n\n{words}"
+    told = {**last, "content": content}
+    return replace(request, messages=(*before, told), schema=None)

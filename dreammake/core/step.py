@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -14,7 +15,7 @@ from dreammake.core.values import ModelSpec
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dreammake.core.engine import Answer, Request
+    from dreammake.core.engine import Answer, Reader, Request
 
 Columns = tuple[str, ...]
 
@@ -27,6 +28,23 @@ class Look(Protocol):
 
     def source(self, path: str) -> Path:
         """Where a path of the project lies on disk. Raises DreamError if it leaves the project."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """A row that has no result: its number in what the step read (from 0), the step, why, and the row's values.
+
+    `answer` is the text that could not be used. `again`: the next build tries the row again, because it may go well
+    then; what only an edit can mend is not tried.
+    """
+
+    row: int
+    step: str
+    code: str
+    message: str
+    values: Mapping[str, Any]
+    answer: str | None = None
+    again: bool = True
 
 
 class Work(Protocol):
@@ -53,9 +71,13 @@ class Work(Protocol):
     def spool(self, rows: Rows) -> Spooled:
         """The rows written to disk, so that they can be read again and in any order."""
 
-    def ask(self, model: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
+    def ask(self, model: ModelSpec, requests: Iterable[Request], reader: Reader | None = None) -> Iterator[Answer]:
         """One answer a request, in order; from the prompt cache where it is there. Requests are drawn lazily,
-        as many ahead as the model answers at once. A failed request is an answer with `error`."""
+        as many ahead as the model answers at once. A failed request is an answer with `error`. With a `reader`, one
+        that it cannot read was asked as often as the reader says."""
+
+    def error(self, error: RowError) -> None:
+        """Put a row in the target's error table."""
 
     def progress(self, done: int, total: int | None = None, **measures: float) -> None:
         """How many rows the step has made so far, or training steps with figures of now such as `loss`."""

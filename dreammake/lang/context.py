@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from dreammake.core.diagnostic import fail
+from dreammake.core.secrets import SECRETS
 from dreammake.lang.dreamfile import Reads
 from dreammake.lang.namespace import ContextFunction
 
@@ -59,6 +60,7 @@ def functions(project: Project, environment: Mapping[str, str], reads: Reads) ->
     def env(name: str, default: Any = None) -> Any:
         value = environment.get(name)
         reads.environment[name] = value
+        SECRETS.add(value, f"env({name})", name)
         return default if value is None else value
 
     def each(items: Any) -> list[Any]:

@@ -11,6 +11,7 @@ from dreammake.core.catalog import Catalog
 from dreammake.core.diagnostic import DreamError, Errors, fail
 from dreammake.core.options import Command, Option, Wrong
 from dreammake.core.options import Text as TextOption
+from dreammake.core.secrets import SECRETS
 from dreammake.core.span import Span
 from dreammake.core.spelling import did_you_mean
 from dreammake.core.values import ModelSpec, RowExpression, Template
@@ -111,6 +112,8 @@ def checked_model(spec: ModelSpec, span: Span, catalog: Catalog, spans: Mapping[
         except Wrong as wrong:
             errors.add(wrong.code, wrong.message, place, hint=wrong.hint)
     errors.check()
+    SECRETS.reveal(spec.model)
+    SECRETS.add(options.get("api_key"), f"(the api_key of {spec.name})", "api_key")
     return ModelSpec(spec.name, spec.model, spec.engine, options, spec.target)
 
 

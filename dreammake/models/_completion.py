@@ -9,6 +9,7 @@ from dreammake.core.engine import Answer
 
 _FINISHED = {"eos": "stop", "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}
 """Other servers' words for why an answer ended."""
+_THINK, _THOUGHT = "<think>", "</think>"
 
 
 def read_completion(content: bytes | str | dict[str, Any], seconds: float) -> Answer | None:
@@ -17,15 +18,44 @@ def read_completion(content: bytes | str | dict[str, Any], seconds: float) -> An
         reply = content if isinstance(content, dict) else json.loads(content)
         choice = reply["choices"][0]
         message = choice["message"]
-    except (ValueError, KeyError, IndexError, TypeError):
+        text = message.get("content") or ""
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return None
+    if not isinstance(text, str):
+        text = _text_of(text)
+    reasoning = message.get("reasoning_content") or message.get("reasoning")
+    if reasoning is None and _THOUGHT in text or text.startswith(_THINK):
+        reasoning, text = _apart(text)
     usage = reply.get("usage") or {}
     ended = choice.get("finish_reason") or "stop"
     return Answer(
-        message.get("content") or "",
+        text,
         _FINISHED.get(ended, ended),
         usage.get("prompt_tokens"),
         usage.get("completion_tokens"),
         seconds,
-        message.get("reasoning_content") or message.get("reasoning"),
+        reasoning,
+        cached_tokens=_cached(usage),
     )
+
+
+def _text_of(parts: Any) -> str:
+    """The texts of an answer that comes in parts: `[{"type": "text", "text": ...}, ...]`."""
+    parts = parts if isinstance(parts, list) else [parts]
+    return "".join(str(part.get("text") or "") if isinstance(part, dict) else str(part) for part in parts)
+
+
+def _apart(text: str) -> tuple[str, str]:
+    """The reasoning, and the answer behind it. Some servers leave out the mark before the reasoning; an answer that
+    was cut has none behind it."""
+    reasoning, _, answer = text.partition(_THOUGHT)
+    return reasoning.strip().removeprefix(_THINK).strip(), answer.lstrip()
+
+
+def _cached(usage: dict[str, Any]) -> int | None:
+    """Tokens of the prompt that the provider had in its cache: OpenAI's word for them, Anthropic's, or DeepSeek's."""
+    details = usage.get("prompt_tokens_details")
+    if isinstance(details, dict) and details.get("cached_tokens") is not None:
+        return int(details["cached_tokens"])
+    found = usage.get("cache_read_input_tokens", usage.get("prompt_cache_hit_tokens"))
+    return None if found is None else int(found)

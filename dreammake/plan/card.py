@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dreammake.core import fingerprint
+from dreammake.core.secrets import SECRETS
 from dreammake.plan.graph import PlannedJob
 from dreammake.plan.recipe import Recipe
 
@@ -25,7 +26,7 @@ def card_of(job: PlannedJob, recipe: Recipe, inputs: Mapping[str, Any]) -> dict[
     return {
         "version": CARD_VERSION,
         "rule": job.rule.name,
-        "doc": job.rule.doc,
+        "doc": SECRETS.hide(job.rule.doc),
         "wildcards": dict(job.wildcards),
         "ingredients": [[item.where, item.kind, item.shown or item.value] for item in recipe.ingredients()],
         **mine,

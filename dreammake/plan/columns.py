@@ -6,23 +6,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dreammake.core.diagnostic import DreamError, Errors
+from dreammake.core.diagnostic import Diagnostic, DreamError, Errors
 from dreammake.core.options import ColumnNames, Wrong
+from dreammake.core.span import Span
 from dreammake.core.spelling import did_you_mean, nearest
 from dreammake.core.step import Columns
-from dreammake.lang.dreamfile import PER_JOB, StepDecl
+from dreammake.lang.dreamfile import PER_JOB, Setting, StepDecl
+from dreammake.lang.names import free_names
+from dreammake.lang.syntax import Dict, Expr, Text
 from dreammake.plan.graph import Graph, PlannedJob
 
 
-def check_columns(graph: Graph) -> dict[str, Columns | None]:
-    """The columns of every dataset in the graph, None where they cannot be known yet. Raises DreamError with every
-    misspelt column and wrong kind."""
+HIDEABLE = ("config", "wildcards", "input", "output")
+"""Names that a column may hide, and that its user may have meant."""
+
+
+def check_columns(graph: Graph) -> list[Diagnostic]:
+    """Follow the columns of every dataset in the graph. Raises DreamError with every misspelt column and wrong kind;
+    gives warnings where a column hides a name that an expression reads."""
     errors = Errors()
     check = _Check(graph, errors)
     for job in graph.jobs:
         check.job(job)
     errors.check()
-    return check.known
+    return check.hidden
 
 
 class _Check:
@@ -30,6 +37,7 @@ class _Check:
         self.graph = graph
         self.errors = errors
         self.known: dict[str, Columns | None] = {}
+        self.hidden: list[Diagnostic] = []
         self._seen: dict[Any, dict[int, Columns | None]] = {}
 
     def columns(self, path: str) -> Columns | None:
@@ -88,6 +96,8 @@ class _Check:
 
     def _check_reads(self, step: StepDecl, names: Mapping[str, Any], have: Columns, where: str) -> None:
         for setting in step.settings.values():
+            if setting.option.when == "row":
+                self._note_hidden(setting, have)
             wanted = dict(setting.columns)
             if isinstance(setting.option, ColumnNames):
                 wanted |= dict.fromkeys(setting.value_for(names) or (), setting.expr.span)
@@ -103,6 +113,14 @@ class _Check:
                 message = f"the {reader} reads `{column}`, which {where} does not have"
                 self.errors.add("unknown-column", message, span, label=label, hint=hint)
 
+    def _note_hidden(self, setting: Setting, have: Columns) -> None:
+        """A column comes before any other name: say so where an expression reads one of both."""
+        for name, span in free_names(setting.expr).items():
+            if name in HIDEABLE and name in have:
+                message = f"the column `{name}` hides the name `{name}` here"
+                hint = "if the name is meant, `rename` the column in an earlier step"
+                self.hidden.append(Diagnostic("hidden-name", message, span, hint=hint, severity="warning"))
+
     def _check_outputs(self, job: PlannedJob, names: Mapping[str, Any]) -> None:
         """Does the last step make each output by its name?"""
         step = job.rule.steps[-1]
@@ -114,10 +132,10 @@ class _Check:
         declared = [output.name for output in job.rule.outputs if output.name]
         for name in made:
             if name not in declared:
+                place = _key_span(setting.expr, name) if setting is not None else None
                 message = f"the rule has no output `{name}`"
-                self.errors.add(
-                    "no-such-output", message, span, hint=did_you_mean(name, declared) or f"add `{name}:` to `output`"
-                )
+                hint = did_you_mean(name, declared) or f"add `{name}:` to `output`"
+                self.errors.add("no-such-output", message, place or span, hint=hint)
         for output in job.rule.outputs:
             if output.name not in made:
                 message = f"`{step.word}` does not make the output `{output.name or output.text}`"
@@ -136,6 +154,14 @@ class _Check:
         message = f"`{step}` reads rows, but `{put.path}` is a model"
         self.errors.add("wrong-kind", message, declared, hint="put a dataset first, and the model after it")
         return False
+
+
+def _key_span(expr: Expr, name: str) -> Span | None:
+    """Where a key of a literal dict, or of an indented block, stands."""
+    for key, _ in expr.items if isinstance(expr, Dict) else ():
+        if isinstance(key, Text) and key.value == name:
+            return key.span
+    return None
 
 
 def _place(step: StepDecl, wrong: Wrong) -> Any:

@@ -7,12 +7,13 @@ job's own are those that differ. Names of rules and models, places, and options 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from dreammake.core import fingerprint
 from dreammake.core.catalog import Catalog
 from dreammake.core.options import Command
+from dreammake.core.secrets import SECRETS
 from dreammake.core.span import Span
 from dreammake.core.values import ModelSpec, to_json
 from dreammake.lang.dreamfile import PER_JOB, Names, Rule, Setting, StepDecl
@@ -72,6 +73,7 @@ def shared_of(rule: Rule, disk: Disk, catalog: Catalog) -> Shared:
                 found.append(Ingredient(f"function {name}", "function", digest, span))
     if rule.steps and rule.steps[-1].kind.last and len(rule.outputs) > 1:
         found.append(Ingredient("outputs", "option", [output.name for output in rule.outputs]))
+    found = [_sealed(item) for item in found]
     digest = fingerprint.of_value([item.row() for item in found])
     return Shared(tuple(found), digest)
 
@@ -82,8 +84,15 @@ def recipe_of(rule: Rule, shared: Shared, names: Names) -> Recipe:
     for step in rule.steps:
         for setting in _in_order(step):
             if setting.value is PER_JOB and setting.compute is not None:
-                own += _of_setting(step, setting, setting.compute(names))
+                own += map(_sealed, _of_setting(step, setting, setting.compute(names)))
     return Recipe(shared, tuple(own), fingerprint.canonical([item.row() for item in own]) if own else "[]")
+
+
+def _sealed(item: Ingredient) -> Ingredient:
+    """The ingredient without secrets: what stands in their place changes when they do."""
+    if not SECRETS:
+        return item
+    return replace(item, value=SECRETS.seal_in(item.value), shown=SECRETS.seal_in(item.shown))
 
 
 def _in_order(step: StepDecl) -> list[Setting]:

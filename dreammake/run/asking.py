@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from dreammake.core.diagnostic import Diagnostic, DreamError
-from dreammake.core.engine import Answer, Ask, Engine, EngineContext, Request
+from dreammake.core.engine import Answer, Ask, Engine, EngineContext, Reader, Request
 from dreammake.core.values import NOTHING, ModelSpec
+from dreammake.run.attempts import Attempt, Reading
 from dreammake.run.request_flow import Entry, Flow, Keeper, Lane
 from dreammake.run.request_key import EngineOf, Occurrences, Use, engine_key, engine_spec, use_for
 from dreammake.store.file_digests import FileDigests
@@ -72,13 +73,14 @@ class Asker:
         self._keeper = Keeper()
         self._lock = threading.RLock()
 
-    def ask(self, spec: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
-        """One answer a request, in order, made lazily. A failed one is an answer with `error`.
+    def ask(self, spec: ModelSpec, requests: Iterable[Request], reader: Reader | None = None) -> Iterator[Answer]:
+        """One answer a request, in order, made lazily. A failed one is an answer with `error`; one that the reader
+        cannot read is the last of its attempts.
 
         Raises DreamError (exit code 1) where every request would fail, once those under way are kept.
         """
         use = use_for(spec, self._engine_of, self.identities, self._digests, self._context.path)
-        yield from _Asking(self, use).answers(requests)
+        yield from _Asking(self, use, reader).answers(requests)
 
     def close(self) -> None:
         """End the engines, keep what has arrived, and close the caches."""
@@ -129,11 +131,12 @@ class Asker:
 class _Asking:
     """One call of `ask`: what is held between drawing a request and giving its answer."""
 
-    def __init__(self, asker: Asker, use: Use) -> None:
+    def __init__(self, asker: Asker, use: Use, reader: Reader | None = None) -> None:
         self._asker = asker
         self._use = use
         self._cache = asker.cache_of(use)
-        self._flow = Flow(self._cache, use.max_tokens, self._count)
+        self._reading = Reading(use, self._cache, reader)
+        self._flow = Flow(self._cache, use.max_tokens, self._count, None if reader is None else self._again)
         self._lane: Lane | None = None
         self._held: deque[Entry] = deque()
         self._asking: dict[bytes, Entry] = {}
@@ -161,37 +164,51 @@ class _Asking:
 
     def _hold(self, requests: list[Request]) -> None:
         """Look requests up, and put those that no answer is known of in line."""
-        fresh: list[tuple[Entry, Request, int]] = []
+        fresh: list[Entry] = []
         for request in requests:
             request = self._use.complete(request)
             key, occurrence = self._use.key(request, self._occurrences)
             if (entry := self._asking.get(key)) is None:
-                entry = Entry(key, None)
-                fresh.append((entry, request, occurrence))
+                entry = Entry(key, Attempt(request, key, occurrence))
+                fresh.append(entry)
                 if self._use.deterministic:
                     self._asking[key] = entry
             else:
                 self._asker.stats.cached += 1
             self._held.append(entry)
-        found = self._cache.lookup([entry.key for entry, _, _ in fresh], self._use.max_tokens)
-        missing = []
-        for entry, request, occurrence in fresh:
-            entry.answer = found.get(entry.key)
-            if entry.answer is None:
-                entry.ask = self._ask(request, entry.key, occurrence)
-                missing.append(entry)
+        missing = self._find(fresh)
         self._asker.stats.cached += len(fresh) - len(missing)
         if missing:
             self._lane = self._lane or self._asker.lane_of(self._use)
             self._lane.put(self._flow, missing)
 
-    def _ask(self, request: Request, key: bytes, occurrence: int) -> Ask:
+    def _find(self, entries: list[Entry]) -> list[Entry]:
+        """Give entries the answers that are kept; those without one are ready to be asked."""
+        found = self._reading.find(entry.attempt for entry in entries)
+        missing = []
+        for entry in entries:
+            entry.answer = found.get(id(entry.attempt))
+            if entry.answer is None:
+                entry.ask = self._ask(entry.attempt)
+                missing.append(entry)
+        return missing
+
+    def _again(self, entry: Entry, answer: Answer) -> bool:
+        """Ask again for an answer that cannot be read, before all that waits. False where this one is the last."""
+        assert self._lane is not None
+        if self._flow.stopped or not self._reading.ask_again(entry.attempt, answer):
+            return False
+        if missing := self._find([entry]):
+            self._lane.put(self._flow, missing, first=True)
+        return True
+
+    def _ask(self, attempt: Attempt) -> Ask:
         use = self._use
         return Ask(
-            request,
-            seed=use.seed_of(key, occurrence),
+            attempt.request,
+            seed=use.seed_of(attempt.key, attempt.occurrence, attempt.request.attempt),
             explicit_seed=use.seed is not None,
-            sample=occurrence,
+            sample=attempt.occurrence,
             max_tokens=use.max_tokens,
             options=use.options,
         )

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from dreammake.core.engine import Answer, Request
+from dreammake.core.engine import Answer, Reader, Request
 from dreammake.core.values import NOTHING, ModelSpec
 from dreammake.run.asking import CHUNK, cost_of
+from dreammake.run.attempts import Attempt, Reading
 from dreammake.run.request_key import EngineOf, Occurrences, use_for
 from dreammake.store.file_digests import FileDigests
 from dreammake.store.prompt_cache import PromptCache, Typical
@@ -87,12 +88,12 @@ class Prober:
         self._say = say
         self._digests = FileDigests(prompts / "models.json", readonly=True)
 
-    def ask(self, spec: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
+    def ask(self, spec: ModelSpec, requests: Iterable[Request], reader: Reader | None = None) -> Iterator[Answer]:
         probe = Probe(spec)
         self.probes.append(probe)
         if spec.target and spec.model not in self.identities:
             return self._unknown(probe, requests)
-        return self._look_up(probe, requests)
+        return self._look_up(probe, requests, reader)
 
     def _unknown(self, probe: Probe, requests: Iterable[Request]) -> Iterator[Answer]:
         probe.exact = False
@@ -100,25 +101,27 @@ class Prober:
             _count(probe, request)
             yield Answer(None, missing=True)
 
-    def _look_up(self, probe: Probe, requests: Iterable[Request]) -> Iterator[Answer]:
+    def _look_up(self, probe: Probe, requests: Iterable[Request], reader: Reader | None) -> Iterator[Answer]:
         use = use_for(probe.spec, self._engine_of, self.identities, self._digests, self._path)
         cache = PromptCache(self._prompts / use.file, readonly=True, say=self._say)
         probe.typical = cache.typical()
         probe.window = int(probe.spec.options.get("concurrency") or self._engine_of(probe.spec.engine).window)
+        reading = Reading(use, cache, reader)
         source, occurrences, missing = iter(requests), Occurrences(), set[bytes]()
         try:
             while chunk := [use.complete(request) for request in islice(source, CHUNK)]:
-                keys = [use.key(request, occurrences)[0] for request in chunk]
-                found = cache.lookup(keys, use.max_tokens)
-                for key, request in zip(keys, chunk, strict=True):
-                    if key in found or key in missing:
+                attempts = [Attempt(request, *use.key(request, occurrences)) for request in chunk]
+                found = reading.find(attempts)
+                for attempt in attempts:
+                    answer = found.get(id(attempt))
+                    if answer is not None or attempt.key in missing:
                         probe.total += 1
                         probe.cached += 1
                     else:
-                        _count(probe, request)
+                        _count(probe, attempt.request)
                         if use.deterministic:
-                            missing.add(key)
-                    yield found.get(key) or Answer(None, missing=True)
+                            missing.add(attempt.key)
+                    yield answer or Answer(None, missing=True)
         finally:
             cache.close()
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 
 from dreammake.core.engine import Answer, Ask, Engine, Failure
+from dreammake.run.attempts import Attempt
 from dreammake.store.prompt_cache import PromptCache
 
 _MOST_AT_ONCE = 1000
@@ -23,10 +24,18 @@ _MOST_AT_ONCE = 1000
 class Flow:
     """The requests of one `ask` that are not in the cache: where their answers go, and what stopped them."""
 
-    def __init__(self, cache: PromptCache, max_tokens: int | None, count: Callable[[Answer], None]) -> None:
+    def __init__(
+        self,
+        cache: PromptCache,
+        max_tokens: int | None,
+        count: Callable[[Answer], None],
+        again: Callable[[Entry, Answer], bool] | None = None,
+    ) -> None:
         self.cache = cache
         self.max_tokens = max_tokens
         self.count = count
+        self.again = again
+        """Asks again for an answer that cannot be read; False where this one is the last. Called by the keeper."""
         self.submitted = 0
         """Raised by the lane only, under its lock; `settled` by the keeper only."""
         self.settled = 0
@@ -41,14 +50,15 @@ class Flow:
 
 
 class Entry:
-    """One request: `answer` is set once the answer is kept."""
+    """One request: `answer` is set once the answer is kept. `key` is that of its first attempt."""
 
-    __slots__ = ("answer", "ask", "flow", "key")
+    __slots__ = ("answer", "ask", "attempt", "flow", "key")
 
-    def __init__(self, key: bytes, ask: Ask | None, answer: Answer | None = None) -> None:
+    def __init__(self, key: bytes, attempt: Attempt) -> None:
         self.key = key
-        self.ask = ask
-        self.answer = answer
+        self.attempt = attempt
+        self.ask: Ask | None = None
+        self.answer: Answer | None = None
         self.flow: Flow | None = None
 
 
@@ -108,7 +118,7 @@ class Keeper:
     @staticmethod
     def _keep(flow: Flow, arrived: list[tuple[Entry, Answer]]) -> None:
         there: dict[bytes, Answer] = {}
-        good = [(entry.key, answer) for entry, answer in arrived if answer.error is None]
+        good = [(entry.attempt.key, answer) for entry, answer in arrived if answer.error is None]
         try:
             if good:
                 there = flow.cache.add(good, flow.max_tokens)
@@ -117,7 +127,13 @@ class Keeper:
             flow.stopped = True
         for entry, answer in arrived:
             flow.count(answer)
-            entry.answer = there.get(entry.key, answer)
+            kept = there.get(entry.attempt.key, answer)
+            try:
+                asked_again = flow.again is not None and flow.again(entry, kept)
+            except Exception as error:
+                flow.broken, flow.stopped, asked_again = error, True, False
+            if not asked_again:
+                entry.answer = kept
             flow.settled += 1
 
 
@@ -134,11 +150,15 @@ class Lane:
         self._under_way = 0
         self._pumping = False
 
-    def put(self, flow: Flow, entries: list[Entry]) -> None:
+    def put(self, flow: Flow, entries: list[Entry], *, first: bool = False) -> None:
+        """Have entries wait in line, or before all others."""
         for entry in entries:
             entry.flow = flow
         with self._lock:
-            self._waiting.extend(entries)
+            if first:
+                self._waiting.extendleft(reversed(entries))
+            else:
+                self._waiting.extend(entries)
         self._pump()
 
     def _pump(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dreammake.core.engine import Engine, ModelOptions, Request
+from dreammake.core.engine import Engine, ModelOptions, Request, told_schema
 from dreammake.core.fingerprint import canonical, of_value
 from dreammake.core.options import Path as PathOption
 from dreammake.core.values import ModelSpec, to_json
@@ -38,6 +38,8 @@ class Use:
     file: str
     prefix: bytes
     options: Mapping[str, Any]
+    structured: bool = False
+    """Whether the model takes a JSON Schema."""
 
     @property
     def deterministic(self) -> bool:
@@ -54,7 +56,10 @@ class Use:
         return self.options.get("seed")
 
     def complete(self, request: Request) -> Request:
-        """The request with the model's system prompt, unless it has one of its own."""
+        """The request with the model's system prompt, unless it has one of its own, and with its schema in words for
+        a model that takes none."""
+        if request.schema is not None and not self.structured:
+            request = told_schema(request)
         system = self.options.get("system")
         if system is None or any(message.get("role") == "system" for message in request.messages):
             return request
@@ -68,12 +73,18 @@ class Use:
 
     def digest(self, request: Request) -> bytes:
         """16 bytes of all that shapes the answer, but its occurrence and `max_tokens`."""
-        content = canonical([list(map(dict, request.messages)), request.schema])
+        said = [list(map(dict, request.messages)), request.schema]
+        content = canonical([*said, request.attempt] if request.attempt else said)
         return hashlib.sha256(self.prefix + content.encode("utf-8", "surrogatepass")).digest()[:16]
 
-    def seed_of(self, key: bytes, occurrence: int) -> int:
+    def again(self, request: Request, occurrence: int) -> tuple[Request, bytes]:
+        """The next attempt at a request whose answer could not be read, and its key."""
+        request = replace(request, attempt=request.attempt + 1)
+        return request, self.digest(request) + occurrence.to_bytes(4, "big")
+
+    def seed_of(self, key: bytes, occurrence: int, attempt: int = 0) -> int:
         """The seed of the k-th equal request, 31 bits: never from its place among the others."""
-        if self.seed is not None:
+        if self.seed is not None and not attempt:
             return (self.seed + occurrence) & 0x7FFFFFFF
         return int.from_bytes(hashlib.sha256(key).digest()[:4], "big") & 0x7FFFFFFF
 
@@ -111,7 +122,14 @@ def use_for(
     }
     in_key = {name: value for name, value in of_request.items() if name not in ("system", "max_tokens")}
     prefix = hashlib.sha256(canonical([_VERSION, identity, to_json(in_key)]).encode("utf-8", "surrogatepass")).digest()
-    return Use(spec, identity, f"{_slug(spec.model)}-{of_value(identity)[:8]}.sqlite", prefix, of_request)
+    return Use(
+        spec,
+        identity,
+        f"{_slug(spec.model)}-{of_value(identity)[:8]}.sqlite",
+        prefix,
+        of_request,
+        _structured(engine, given),
+    )
 
 
 class Occurrences:
@@ -144,6 +162,10 @@ def engine_spec(spec: ModelSpec) -> ModelSpec:
     """The spec that an engine is made with: without request options, which each ask brings along."""
     of_request = ModelOptions.of_request()
     return replace(spec, options={name: value for name, value in spec.options.items() if name not in of_request})
+
+
+def _structured(engine: type[Engine], options: Mapping[str, Any]) -> bool:
+    return bool(options.get("structured", getattr(engine, "structured", False)))
 
 
 def _slug(model: str) -> str:

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dreammake.core.engine import Answer, EngineContext, Request
+from dreammake.core.engine import Answer, EngineContext, Reader, Request
 from dreammake.core.job import Job
 from dreammake.core.rows import Rows
-from dreammake.core.step import Spooled
+from dreammake.core.step import RowError, Spooled
 from dreammake.core.values import ModelSpec
 from dreammake.run.job_log import JobLog
+from dreammake.store.error_table import ErrorTable, kept_at
+from dreammake.store.files import ERRORS
 
 PROGRESS_EVERY = 0.1
 """Seconds between two progress messages."""
@@ -50,6 +52,10 @@ class JobWork:
         self._asker: Any = None
         self._facts: dict[str, Any] = {}
         self._sent = 0.0
+        self._errors = ErrorTable(temporary / "errors.jsonl")
+        self._written: Path | None = None
+        """The first dataset that was written: it holds the error table."""
+        kept_at(state, job.id).unlink(missing_ok=True)
 
     @property
     def log_path(self) -> str:
@@ -102,7 +108,7 @@ class JobWork:
 
         return spool(rows, self.folder())
 
-    def ask(self, model: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
+    def ask(self, model: ModelSpec, requests: Iterable[Request], reader: Reader | None = None) -> Iterator[Answer]:
         from dreammake.run.asking import Stats
 
         asker = self._shared_asker(self._new_asker)
@@ -110,7 +116,10 @@ class JobWork:
             self._asker = asker
             asker.stats = Stats()
         asker.identities = self._job.card.get("inputs", {})
-        return asker.ask(model, requests)  # type: ignore[no-any-return]
+        return asker.ask(model, requests, reader)  # type: ignore[no-any-return]
+
+    def error(self, error: RowError) -> None:
+        self._errors.add(error)
 
     def _new_asker(self) -> Any:
         from dreammake.core.catalog import Catalog
@@ -125,6 +134,8 @@ class JobWork:
         from dreammake.store.dataset_writer import write_dataset
 
         facts = write_dataset(self._counted(rows), folder)
+        self._written = self._written or folder
+        self._errors.move_to(self._written / ERRORS)
         self._facts["rows"] = self._facts.get("rows", 0) + facts.rows
 
     def _counted(self, rows: Rows) -> Rows:
@@ -155,6 +166,8 @@ class JobWork:
     def facts(self) -> dict[str, Any]:
         """What the build log and the card tell of the job: rows, prompts, tokens, cost."""
         facts = dict(self._facts)
+        if self._errors.count:
+            facts |= {"failed_rows": self._errors.count, "retry_rows": self._errors.again}
         if self._asker is not None:
             stats = self._asker.stats
             facts |= {
@@ -167,6 +180,7 @@ class JobWork:
         return facts
 
     def close(self) -> None:
-        """Remove the folders that the job made."""
+        """Remove the folders that the job made. The error table of a job that failed stays in the state folder."""
+        self._errors.move_to(kept_at(self._state, self._job.id))
         for folder in self._made:
             shutil.rmtree(folder, ignore_errors=True)

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.engine import Answer, Request
@@ -19,6 +19,9 @@ from dreammake.plan.estimate import AtMost, Prompts, asking_steps
 from dreammake.plan.graph import PlannedJob
 from dreammake.plan.plan import Plan, Verdict
 from dreammake.session.session import Session
+
+if TYPE_CHECKING:
+    from dreammake.run.probing import Probe
 
 
 def estimates(session: Session, plan: Plan) -> dict[str, Prompts]:
@@ -68,14 +71,14 @@ def _drain(session: Session, plan: Plan, job: PlannedJob, work: ProbeWork) -> No
     rows: Any = None
     if not steps[0].kind.source and job.inputs:
         rows = work.open(job.inputs[0].path)
-    for step in steps[: last + 1]:
-        rows = step.kind().run(step.options(names), step.name, rows, work)
+    for number, step in enumerate(steps[: last + 1]):
+        rows = step.kind().run(step.options(names), step.name, rows, StepWork(work, number))
     for _ in rows:
         pass
 
 
 def _sum(work: ProbeWork, asking: int, broke: bool) -> Prompts:
-    probes = work.prober.probes
+    probes = [probe for _, probe in sorted(work.asked, key=lambda one: one[0])]
     missing = False
     exact = not broke and len(probes) == asking
     for probe in probes:
@@ -98,6 +101,23 @@ def _sum(work: ProbeWork, asking: int, broke: bool) -> Prompts:
     )
 
 
+class StepWork:
+    """The `Work` of one step of a dry run: what it asks is counted as its own. Steps read each other lazily, so the last
+    one asks first."""
+
+    def __init__(self, work: ProbeWork, number: int) -> None:
+        self._work = work
+        self._number = number
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._work, name)
+
+    def ask(self, model: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
+        answers = self._work.prober.ask(model, requests)
+        self._work.asked.append((self._number, self._work.prober.probes[-1]))
+        return answers
+
+
 class ProbeWork:
     """The `Work` of a dry run: it opens inputs and looks answers up; it writes only below a folder that goes."""
 
@@ -109,6 +129,8 @@ class ProbeWork:
         self._disk = session.disk
         self._folder = folder
         self._number = 0
+        self.asked: list[tuple[int, Probe]] = []
+        """What each step asked: its number, and the count."""
         identities = {put.path: content for put in job.inputs if (content := plan.contents.get(put.path))}
         catalog = session.catalog
         self.prober = Prober(
@@ -143,9 +165,6 @@ class ProbeWork:
         from dreammake.store.dataset import spool
 
         return spool(rows, self.folder())
-
-    def ask(self, model: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
-        return self.prober.ask(model, requests)
 
     def progress(self, done: int, total: int | None = None, **measures: float) -> None:
         """Nobody watches."""

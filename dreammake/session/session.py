@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from dreammake.core.catalog import Catalog
 from dreammake.core.diagnostic import DreamError
+from dreammake.core.secrets import SECRETS
 from dreammake.lang.dreamfile import Dreamfile, Rule
 from dreammake.lang.resolve import World, resolve
 from dreammake.plan.columns import check_columns
@@ -55,6 +56,7 @@ class Session:
         return self._once("dreamfile", self._resolve)
 
     def _resolve(self) -> Dreamfile:
+        SECRETS.add_environment(self.environment)
         world = World(self.disk, self.environment, self.catalog)
         dreamfile = resolve(self.place.file, world, self.overrides)
         matcher = Matcher(dreamfile.rules)
@@ -63,7 +65,11 @@ class Session:
 
     def graph(self, wanted: Iterable[str | Rule]) -> Graph:
         """The graph behind some targets, its columns not yet checked."""
-        return GraphBuilder(self.dreamfile, self.disk, self.catalog).build(wanted)
+        graph = GraphBuilder(self.dreamfile, self.disk, self.catalog).build(wanted)
+        if SECRETS:
+            for path in (*graph.makers, *graph.sources):
+                SECRETS.reveal(path)
+        return graph
 
     def select(self, words: Sequence[str], exclude: Sequence[str] = (), force: bool = False) -> Selection:
         return select(self.dreamfile, words, exclude, force, self.graph)

@@ -45,7 +45,7 @@ class DataFile:
     format: str
 
     def bad(self, reason: str, line: int | None = None, hint: str = "") -> NoReturn:
-        place = self.name if line is None else f"{self.name}, line {line:,}"
+        place = self.name if line is None else f"{self.name}, line {line}"
         fail("bad-data", f"{place}: {reason}", hint=hint, exit_code=1)
 
 

@@ -240,7 +240,7 @@ def _check_keys(file: DataFile, line: int, row: dict[str, Any], known: frozenset
     if known is None or known.issuperset(row):
         return
     late = next(key for key in row if key not in known)
-    place = f"{file.name}, line {line:,}" if line else file.name
+    place = f"{file.name}, line {line}" if line else file.name
     fail(
         "late-column",
         f"{place}: the field `{late}` is in none of the first {PEEK_ROWS:,} rows",

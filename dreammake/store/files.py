@@ -12,12 +12,14 @@ from dreammake.core.diagnostic import fail
 
 CARD = "dreammake.json"
 """The card that a build writes beside a target's files; it is about the content, and no part of it."""
+ERRORS = "errors.jsonl"
+"""The rows without a result, beside the files of a dataset (`store.error_table`)."""
 
 
 def fingerprint_path(path: str | Path) -> str:
     """The fingerprint of what a file or a folder holds: names inside and bytes, never times, owners or modes.
 
-    In a folder, its card and the state.json of a dataset count for nothing. Symbolic links are followed. Raises
+    In a folder, its card, and the state.json and the errors.jsonl of a dataset count for nothing. Symbolic links are followed. Raises
     DreamError `no-such-file`, `unreadable-file`.
     """
     path = str(path)
@@ -55,9 +57,10 @@ def members(folder: str | Path) -> list[str]:
 
 
 def _content(names: list[str]) -> list[str]:
-    """Without the card, and without the state.json that stands beside a dataset_info.json."""
-    states = {name.removesuffix("dataset_info.json") + "state.json" for name in names if _is_info(name)}
-    return [name for name in names if name != CARD and name not in states]
+    """Without the card, and without the state.json and the error table that stand beside a dataset_info.json."""
+    beside = [name.removesuffix("dataset_info.json") for name in names if _is_info(name)]
+    about = {CARD, *(folder + name for folder in beside for name in ("state.json", ERRORS))}
+    return [name for name in names if name not in about]
 
 
 def _is_info(name: str) -> bool:

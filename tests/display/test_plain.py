@@ -46,12 +46,15 @@ def test_nothing_to_do_is_one_line() -> None:
     display = PlainDisplay(out)
     display.event(BuildStarted(0, 0, 41))
     display.event(BuildFinished(0, 0, 0, 41, 0.05))
+    display.close()
     assert out.getvalue() == "all is up to date (41 targets)\n"
 
 
 def test_an_interrupted_build_says_so() -> None:
     out = io.StringIO()
-    PlainDisplay(out).event(BuildFinished(0, 0, 3, 1, 1.0, interrupted=True))
+    display = PlainDisplay(out)
+    display.event(BuildFinished(0, 0, 3, 1, 1.0, interrupted=True))
+    display.close()
     assert out.getvalue() == "interrupted: 0 built, 3 not run, 1 up to date in 1.0 s\n"
 
 
@@ -62,13 +65,16 @@ def test_progress_is_a_line_now_and_then() -> None:
     for done in range(100):
         clock.now += 1
         display.event(JobProgress("a", done, 100, prompts_asked=done))
+    display.close()
     lines = out.getvalue().splitlines()
     assert lines[1:] == [f"at     a  {done} of 100 rows, {done} prompts asked" for done in (29, 59, 89)]
 
 
 def test_a_line_end_in_a_name_makes_no_line() -> None:
     out = io.StringIO()
-    PlainDisplay(out).event(JobFinished("data/a\nfailed b\x1b[2J", 1.0, True))
+    display = PlainDisplay(out)
+    display.event(JobFinished("data/a\nfailed b\x1b[2J", 1.0, True))
+    display.close()
     assert out.getvalue().count("\n") == 1
     assert "\x1b" not in out.getvalue()
 
@@ -76,7 +82,9 @@ def test_a_line_end_in_a_name_makes_no_line() -> None:
 def test_letters_that_the_stream_lacks() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    PlainDisplay(stream).event(JobFinished("data/日本", 1.0, True))
+    display = PlainDisplay(stream)
+    display.event(JobFinished("data/日本", 1.0, True))
+    display.close()
     assert raw.getvalue() == b"done   data/??  in 1.0 s\n"
 
 
