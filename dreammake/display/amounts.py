@@ -33,8 +33,11 @@ def tokens(number: int, *, about: bool = False) -> str:
     return f"{'~' if about else ''}{short(number)} {'token' if number == 1 else 'tokens'}"
 
 
-def dollars(amount: float, *, about: bool = False) -> str:
-    """`$0.42`, `~$0.42`, `$1,234`, `<$0.01`."""
+def dollars(amount: float, *, about: bool = False, exact: bool = False) -> str:
+    """`$0.42`, `~$0.42`, `$1,234`, `<$0.01`; with `exact` as many decimals as it takes: `$5.00`, `$0.0004`."""
+    if exact:
+        cents, _, rest = f"{amount:,.6f}".partition(".")
+        return f"${cents}.{rest[:2]}{rest[2:].rstrip('0')}"
     if 0 < amount < 0.005:
         return "<$0.01"
     return f"{'~' if about else ''}${amount:,.{0 if amount >= 999.995 else 2}f}"

@@ -24,7 +24,7 @@ def read_completion(content: bytes | str | dict[str, Any], seconds: float) -> An
     if not isinstance(text, str):
         text = _text_of(text)
     reasoning = message.get("reasoning_content") or message.get("reasoning")
-    if reasoning is None and _THOUGHT in text or text.startswith(_THINK):
+    if reasoning is None and _begins_with_reasoning(text):
         reasoning, text = _apart(text)
     usage = reply.get("usage") or {}
     ended = choice.get("finish_reason") or "stop"
@@ -45,9 +45,13 @@ def _text_of(parts: Any) -> str:
     return "".join(str(part.get("text") or "") if isinstance(part, dict) else str(part) for part in parts)
 
 
+def _begins_with_reasoning(text: str) -> bool:
+    """Some servers leave out the mark before the reasoning; a text that has it elsewhere is about such marks."""
+    return text.lstrip().startswith(_THINK) or (_THOUGHT in text and _THINK not in text)
+
+
 def _apart(text: str) -> tuple[str, str]:
-    """The reasoning, and the answer behind it. Some servers leave out the mark before the reasoning; an answer that
-    was cut has none behind it."""
+    """The reasoning, and the answer behind it: empty where the reasoning was cut."""
     reasoning, _, answer = text.partition(_THOUGHT)
     return reasoning.strip().removeprefix(_THINK).strip(), answer.lstrip()
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 from dreammake.core.diagnostic import Diagnostic, DreamError
 from dreammake.core.engine import Answer, Ask, Engine, EngineContext, Reader, Request
+from dreammake.core.job import StepCall
+from dreammake.core.secrets import SECRETS
 from dreammake.core.values import NOTHING, ModelSpec
 from dreammake.run.attempts import Attempt, Reading
+from dreammake.run.offline import offline_miss
 from dreammake.run.request_flow import Entry, Flow, Keeper, Lane
 from dreammake.run.request_key import EngineOf, Occurrences, Use, engine_key, engine_spec, use_for
+from dreammake.run.spending import Spending
 from dreammake.store.file_digests import FileDigests
+from dreammake.store.ledger import Ledger
 from dreammake.store.prompt_cache import PromptCache
 
 CHUNK = 256
@@ -38,13 +43,13 @@ class Stats:
     completion_tokens: int = 0
     cost: float = 0.0
 
-    def add(self, answer: Answer, price: Any = None) -> None:
+    def add(self, answer: Answer) -> None:
         """Count an answer that came from the engine."""
         self.asked += 1
         self.failed += answer.error is not None
         self.prompt_tokens += answer.prompt_tokens or 0
         self.completion_tokens += answer.completion_tokens or 0
-        self.cost += cost_of(price, answer.prompt_tokens or 0, answer.completion_tokens or 0)
+        self.cost += answer.cost or 0.0
 
 
 class Asker:
@@ -52,7 +57,8 @@ class Asker:
 
     `prompts` is the folder of the caches; `engine_of` gives the engine class of a name; `identities` the fingerprints
     of the job's inputs by path (set it anew for each job), by which models that are targets are told apart.
-    `stats` counts; put a new one there to begin again.
+    `stats` counts; put a new one there to begin again. With `offline`, a request that is not in the cache is an error;
+    `steps` are those of the job, to be named in it. `ledger` is the build's.
     """
 
     def __init__(
@@ -61,8 +67,14 @@ class Asker:
         engine_of: EngineOf,
         context: EngineContext,
         identities: Mapping[str, str] = NOTHING,
+        *,
+        offline: bool = False,
+        ledger: Ledger | None = None,
     ) -> None:
         self.identities = identities
+        self.steps: Sequence[StepCall] = ()
+        self.offline = offline
+        self.ledger = ledger
         self.stats = Stats()
         self._prompts = prompts
         self._engine_of = engine_of
@@ -92,12 +104,15 @@ class Asker:
             for cache in self._caches.values():
                 cache.close()
             self._caches.clear()
+            if self.ledger is not None:
+                self.ledger.close()
+                self.ledger = None
 
     def cache_of(self, use: Use) -> PromptCache:
         with self._lock:
             if use.file not in self._caches:
                 self._caches[use.file] = PromptCache(
-                    self._prompts / use.file, about=use.identity, say=self._context.say
+                    self._prompts / use.file, about=SECRETS.hide_in(use.identity), say=self._context.say
                 )
             return self._caches[use.file]
 
@@ -136,12 +151,15 @@ class _Asking:
         self._use = use
         self._cache = asker.cache_of(use)
         self._reading = Reading(use, self._cache, reader)
-        self._flow = Flow(self._cache, use.max_tokens, self._count, None if reader is None else self._again)
+        self._spending = Spending(use.spec, asker.ledger, self._cache)
+        again = None if reader is None else self._again
+        self._flow = Flow(self._cache, use.max_tokens, asker.stats.add, self._spending, again)
         self._lane: Lane | None = None
         self._held: deque[Entry] = deque()
         self._asking: dict[bytes, Entry] = {}
         """Where sampling is deterministic: held requests by key, so that equal ones are one."""
         self._occurrences = Occurrences()
+        self._drawn = 0
 
     def answers(self, requests: Iterable[Request]) -> Iterator[Answer]:
         source = iter(requests)
@@ -178,9 +196,18 @@ class _Asking:
             self._held.append(entry)
         missing = self._find(fresh)
         self._asker.stats.cached += len(fresh) - len(missing)
+        if missing and self._asker.offline:
+            self._miss(requests, missing[0])
+        self._drawn += len(requests)
         if missing:
             self._lane = self._lane or self._asker.lane_of(self._use)
             self._lane.put(self._flow, missing)
+
+    def _miss(self, requests: list[Request], missing: Entry) -> NoReturn:
+        """Raise DreamError for the first request that has no answer."""
+        latest = list(self._held)[-len(requests) :]
+        number = next(at for at, entry in enumerate(latest) if entry is missing)
+        raise offline_miss(self._asker.steps, self._use.spec, requests[number], self._drawn + number)
 
     def _find(self, entries: list[Entry]) -> list[Entry]:
         """Give entries the answers that are kept; those without one are ready to be asked."""
@@ -222,8 +249,12 @@ class _Asking:
 
     def _wait(self, entry: Entry) -> None:
         changed = self._asker.keeper.changed
-        with changed:
-            changed.wait_for(lambda: entry.answer is not None or self._flow.stopped)
+        while True:
+            with changed:
+                if changed.wait_for(lambda: entry.answer is not None or self._flow.stopped, self._spending.patience):
+                    return
+            if self._lane is not None:
+                self._lane.go_on()
 
     def _check(self) -> None:
         """Raise what stopped the flow, after those under way were kept."""
@@ -246,9 +277,6 @@ class _Asking:
             self._asker.leave(self._lane)
             self._asker.keeper.flush()
 
-    def _count(self, answer: Answer) -> None:
-        self._asker.stats.add(answer, self._use.spec.options.get("price"))
-
 
 def _chunk(source: Iterator[Request]) -> list[Request]:
     """The next requests: at most CHUNK, and fewer where they come slowly. Empty at the end."""
@@ -259,16 +287,6 @@ def _chunk(source: Iterator[Request]) -> list[Request]:
         if len(chunk) == CHUNK or time.monotonic() > until:
             break
     return chunk
-
-
-def cost_of(price: Any, prompt_tokens: float, completion_tokens: float) -> float:
-    """Dollars, by a price in dollars a million tokens: a number, or {"input": ..., "output": ...}; 0 without one."""
-    match price:
-        case int() | float():
-            return float(price) * (prompt_tokens + completion_tokens) / 1e6
-        case {"input": per_input, "output": per_output}:
-            return float(per_input * prompt_tokens + per_output * completion_tokens) / 1e6
-    return 0.0
 
 
 def _heavy(kind: type[Engine]) -> bool:

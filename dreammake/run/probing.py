@@ -8,8 +8,9 @@ from itertools import islice
 from pathlib import Path
 
 from dreammake.core.engine import Answer, Reader, Request
+from dreammake.core.prices import price_of
 from dreammake.core.values import NOTHING, ModelSpec
-from dreammake.run.asking import CHUNK, cost_of
+from dreammake.run.asking import CHUNK
 from dreammake.run.attempts import Attempt, Reading
 from dreammake.run.request_key import EngineOf, Occurrences, use_for
 from dreammake.store.file_digests import FileDigests
@@ -55,9 +56,9 @@ class Probe:
 
     @property
     def cost(self) -> float | None:
-        """Dollars; None where the model declares no price."""
-        price = self.spec.options.get("price")
-        return None if price is None else cost_of(price, self.prompt_tokens, self.completion_tokens)
+        """Dollars; None where no price of the model is known, or it costs nothing."""
+        price = price_of(self.spec)
+        return None if price is None or price.free else price.cost(self.prompt_tokens, self.completion_tokens)
 
     @property
     def seconds(self) -> float | None:

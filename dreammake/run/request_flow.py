@@ -15,7 +15,9 @@ from dataclasses import replace
 from functools import partial
 
 from dreammake.core.engine import Answer, Ask, Engine, Failure
+from dreammake.core.secrets import SECRETS
 from dreammake.run.attempts import Attempt
+from dreammake.run.spending import Spending
 from dreammake.store.prompt_cache import PromptCache
 
 _MOST_AT_ONCE = 1000
@@ -29,11 +31,13 @@ class Flow:
         cache: PromptCache,
         max_tokens: int | None,
         count: Callable[[Answer], None],
+        spending: Spending,
         again: Callable[[Entry, Answer], bool] | None = None,
     ) -> None:
         self.cache = cache
         self.max_tokens = max_tokens
         self.count = count
+        self.spending = spending
         self.again = again
         """Asks again for an answer that cannot be read; False where this one is the last. Called by the keeper."""
         self.submitted = 0
@@ -52,7 +56,7 @@ class Flow:
 class Entry:
     """One request: `answer` is set once the answer is kept. `key` is that of its first attempt."""
 
-    __slots__ = ("answer", "ask", "attempt", "flow", "key")
+    __slots__ = ("answer", "ask", "attempt", "flow", "held", "key")
 
     def __init__(self, key: bytes, attempt: Attempt) -> None:
         self.key = key
@@ -60,6 +64,8 @@ class Entry:
         self.ask: Ask | None = None
         self.answer: Answer | None = None
         self.flow: Flow | None = None
+        self.held = 0.0
+        """Dollars that are held back for it."""
 
 
 class Keeper:
@@ -118,6 +124,7 @@ class Keeper:
     @staticmethod
     def _keep(flow: Flow, arrived: list[tuple[Entry, Answer]]) -> None:
         there: dict[bytes, Answer] = {}
+        flow.spending.flush()
         good = [(entry.attempt.key, answer) for entry, answer in arrived if answer.error is None]
         try:
             if good:
@@ -182,14 +189,36 @@ class Lane:
                 return None
             while self._waiting and self._under_way < self.engine.window:
                 entry = self._waiting.popleft()
-                if entry.flow is not None and not entry.flow.stopped:
-                    self._pumping = True
-                    self._under_way += 1
-                    entry.flow.submitted += 1
-                    return entry
+                if entry.flow is None or entry.flow.stopped:
+                    continue
+                if not self._may_ask(entry.flow, entry):
+                    return None
+                self._pumping = True
+                self._under_way += 1
+                entry.flow.submitted += 1
+                return entry
             return None
 
+    def _may_ask(self, flow: Flow, entry: Entry) -> bool:
+        """Whether the budget leaves enough for a request now; one that must wait stays the first in line."""
+        assert entry.ask is not None
+        verdict, entry.held = flow.spending.hold(entry.ask)
+        if verdict == "never":
+            flow.fatal = flow.spending.reached(entry.held)
+            flow.stopped = True
+        elif verdict == "wait":
+            self._waiting.appendleft(entry)
+        return verdict == "held"
+
+    def go_on(self) -> None:
+        """Submit what had to wait for money."""
+        self._pump()
+
     def _done(self, flow: Flow, entry: Entry, answer: Answer) -> None:
+        answer = flow.spending.priced(answer)
+        flow.spending.settle(entry.held, answer)
+        if answer.error is not None:
+            answer = replace(answer, error=_without_secrets(answer.error))
         if answer.error is not None and answer.error.fatal and flow.fatal is None:
             flow.fatal = answer.error
             flow.stopped = True
@@ -197,6 +226,11 @@ class Lane:
         with self._lock:
             self._under_way -= 1
         self._pump()
+
+
+def _without_secrets(failure: Failure) -> Failure:
+    """Servers repeat what they were sent, keys too."""
+    return replace(failure, message=SECRETS.hide(failure.message), hint=SECRETS.hide(failure.hint))
 
 
 def _storable(answer: Answer) -> Answer:

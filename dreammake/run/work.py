@@ -17,6 +17,7 @@ from dreammake.core.values import ModelSpec
 from dreammake.run.job_log import JobLog
 from dreammake.store.error_table import ErrorTable, kept_at
 from dreammake.store.files import ERRORS
+from dreammake.store.ledger import Ledger
 
 PROGRESS_EVERY = 0.1
 """Seconds between two progress messages."""
@@ -116,6 +117,7 @@ class JobWork:
             self._asker = asker
             asker.stats = Stats()
         asker.identities = self._job.card.get("inputs", {})
+        asker.steps = self._job.steps
         return asker.ask(model, requests, reader)  # type: ignore[no-any-return]
 
     def error(self, error: RowError) -> None:
@@ -127,7 +129,14 @@ class JobWork:
 
         gpus = tuple(self._claim.get("gpus", ()))
         context = EngineContext(self.path, os.cpu_count() or 1, gpus, self.say)
-        return Asker(self._state / "prompts", lambda name: Catalog().find("models", name), context)
+        ledger = self._claim.get("ledger")
+        return Asker(
+            self._state / "prompts",
+            lambda name: Catalog().find("models", name),
+            context,
+            offline=bool(self._claim.get("offline")),
+            ledger=None if ledger is None else Ledger(Path(ledger)),
+        )
 
     def write(self, rows: Rows, folder: Path) -> None:
         """Write a dataset, telling how far it is."""

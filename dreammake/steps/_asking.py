@@ -1,21 +1,19 @@
-"""What the steps that ask a model share: options, messages, and what becomes of a request that failed."""
+"""What the steps that ask a model share: options, messages, requests."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dreammake.core.diagnostic import fail
-from dreammake.core.engine import Answer, Request
+from dreammake.core.engine import Request
 from dreammake.core.options import Choice, Float, Int, Model, OptionSet, Strings, Text, Wrong
 from dreammake.core.values import ModelSpec, Template
+from dreammake.steps._failures import MostErrors
+from dreammake.steps._schema import Schema, json_schema
 
 Row = Mapping[str, Any]
 
 SAMPLING = ("temperature", "top_p", "max_tokens", "stop", "seed")
-_SHOWN_REASONS = 3
 
 
 class AskingOptions(OptionSet):
@@ -28,9 +26,23 @@ class AskingOptions(OptionSet):
     max_tokens = Int("Longest answer. Else the model's.", unit="tokens", default=None, at_least=1)
     stop = Strings("Texts at which the answer ends. Else the model's.", default=None)
     seed = Int("Seed of the sampling. Else the model's.", default=None)
+    schema = Schema(
+        "The fields of a structured answer with their types, or a JSON Schema: each becomes a column.", default=None
+    )
+    attempts = Int(
+        "How often one build asks for an answer that fits the `schema`.", unit="times", default=3, at_least=1
+    )
+    on_length = Choice(
+        "What an answer is that `max_tokens` cut off: an answer, or an error of its row.", "keep", "error", default="keep"
+    )
+    max_errors = MostErrors(
+        "How many rows may fail, or which share of them (0.01): with more, the job fails and asks no further.",
+        default=None,
+        result=False,
+    )
     on_error = Choice(
-        "What becomes of a row whose request failed: the job fails when all were asked, or the row is left out, or its "
-        "answer is null.",
+        "What becomes of a row that failed: the job fails when all the others were asked, or the row is left out, or "
+        "its answer is null. The error table has it in any case, and the next build asks for it again.",
         "fail",
         "skip",
         "null",
@@ -61,27 +73,17 @@ def renderer(value: Any, columns: Sequence[str]) -> Callable[[Row], Any]:
     return lambda row: value
 
 
-def request_renderer(
-    prompt: Template | None, messages: Any, system: Template | None, columns: Sequence[str]
-) -> Callable[[Row, int], Request]:
-    """A function from a row and its number to its request: the `prompt` as the user's message, or the `messages`.
-
-    It raises RowError where a text fails on the row.
-    """
-    from dreammake.lang.row import RowError
-
-    written = [{"role": "user", "content": prompt}] if messages is None else list(messages)
+def request_renderer(options: Any, columns: Sequence[str]) -> Callable[[Row], Request]:
+    """A function from a row to its request: the `prompt` as the user's message, or the `messages`. It raises
+    `lang.row.RowError` where a text fails on the row."""
+    messages, system = options.values.get("messages"), options.system
+    schema = None if options.schema is None else json_schema(options.schema)
+    written = [{"role": "user", "content": options.prompt}] if messages is None else list(messages)
     if system is not None:
         written.insert(0, {"role": "system", "content": system})
     render = renderer(written, columns)
 
-    def request_of(row: Row, number: int) -> Request:
-        try:
-            return Request(tuple(render(row)))
-        except RowError as error:
-            raise error.later(number) from None
-
-    return request_of
+    return lambda row: Request(tuple(render(row)), schema)
 
 
 def check_messages(prompt: Any, messages: Any) -> None:
@@ -96,48 +98,3 @@ def check_messages(prompt: Any, messages: Any) -> None:
         and all(isinstance(message, Mapping) and {"role", "content"} <= set(message) for message in messages)
     ):
         raise Wrong('`messages` takes a list of dicts such as {"role": "user", "content": "..."}')
-
-
-class Failures:
-    """Counts the requests that failed; with `on_error: "fail"`, says so when all the others were asked and kept."""
-
-    def __init__(self, on_error: str) -> None:
-        self.on_error = on_error
-        self.asked = 0
-        self._reasons: Counter[str] = Counter()
-        self._hint = ""
-
-    def text(self, answer: Answer) -> str | None:
-        """The answer's text without blanks around it; None where there is none."""
-        self.asked += 1
-        if answer.error is not None:
-            self._reasons[answer.error.message] += 1
-            self._hint = self._hint or answer.error.hint
-        return None if answer.text is None else answer.text.strip()
-
-    @property
-    def lose_all(self) -> bool:
-        """Whether the rows are of no use any more."""
-        return self.on_error == "fail" and bool(self._reasons)
-
-    def check(self) -> None:
-        """Raise DreamError `prompts-failed` for what failed; the answers that came are in the cache."""
-        if not self.lose_all:
-            return
-        failed = self._reasons.total()
-        reasons = [f"{count:,} × {reason}" if count > 1 else reason for reason, count in self._reasons.most_common()]
-        shown = "; ".join(reasons[:_SHOWN_REASONS])
-        more = f"; and {len(reasons) - _SHOWN_REASONS} other reasons" if len(reasons) > _SHOWN_REASONS else ""
-        kept = 'the other answers are kept; build again to ask only these, or say `on_error: "skip"` or "null"'
-        fail(
-            "prompts-failed",
-            f"{failed:,} of {self.asked:,} prompts failed: {shown}{more}",
-            hint=f"{self._hint}; {kept}" if self._hint else kept,
-            exit_code=1,
-        )
-
-
-def groups(answers: Iterator[Answer], size: int) -> Iterator[list[Answer]]:
-    """The answers by so many: those of one row."""
-    while group := list(islice(answers, size)):
-        yield group

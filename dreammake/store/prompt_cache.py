@@ -2,7 +2,8 @@
 
 A row is one answer: `key` (bytes that say all which shaped it but `max_tokens`), `max_tokens` (the limit that it
 was asked under, 0 for none) and `answer`, a JSON object: `text`, `finish_reason`, `prompt_tokens`,
-`completion_tokens`, `seconds`, `reasoning`, `created` (Unix time); what is null is left out.
+`completion_tokens`, `cached_tokens`, `cost` (dollars), `seconds`, `reasoning`, `created` (Unix time); what is null is
+left out.
 """
 
 from __future__ import annotations
@@ -173,6 +174,8 @@ class PromptCache:
             "completion_tokens": answer.completion_tokens,
             "seconds": None if answer.seconds is None else round(answer.seconds, 4),
             "reasoning": answer.reasoning,
+            "cached_tokens": answer.cached_tokens,
+            "cost": answer.cost,
             "created": round(self._clock(), 1),
         }
         return _encode({name: value for name, value in fields.items() if value is not None})
@@ -218,6 +221,8 @@ def _read(text: str) -> Answer:
         get("seconds"),
         get("reasoning"),
         cached=True,
+        cached_tokens=get("cached_tokens"),
+        cost=get("cost"),
     )
 
 

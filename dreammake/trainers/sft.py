@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dreammake.core.diagnostic import fail
-from dreammake.core.embedded import EMBEDDED
+from dreammake.core.embedded import EMBEDDED, base_folder
 from dreammake.core.options import Bool, Choice, Int, OptionSet, Str, Text, Texts, Wrong
 from dreammake.core.options import Path as PathOption
 from dreammake.core.rows import Rows
@@ -109,7 +109,7 @@ rule pluralizer:
     def _train(self, options: Any, training: Training) -> None:
         from trl import SFTConfig, SFTTrainer
 
-        base = _base_model.base_folder(training.base, training.say)
+        base = base_folder(training.base, training.say)
         if options.peft is not None and not options.merge and _base_model.is_adapter(base):
             fail(
                 "adapter-base",

@@ -7,6 +7,6 @@ from pathlib import Path
 
 def small_model() -> Path:
     """Its Hugging Face folder, made once a machine in the user's cache."""
-    from dreammake.trainers._base_model import converted_once
+    from dreammake.core.embedded import converted_once
 
     return converted_once("smollm2-4-layers-float32", print, num_hidden_layers=4)
