@@ -26,6 +26,7 @@ GONE_AFTER_ANSWERS = 20.0
 _KNOCK_EVERY = 0.25
 _LOOK_AGAIN_AFTER = 30.0
 """Seconds until an endpoint that is gone is tried again, while others answer."""
+_INTERRUPTED = Failure("interrupted", "the request was interrupted")
 
 
 class Endpoint(Protocol):
@@ -96,6 +97,7 @@ class Dispatch:
         self._paused: dict[_Waiting, asyncio.TimerHandle] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._awake = False
+        self._closed = False
         self._told_crowded = False
         self._answer_tokens = 0.0
         """The mean of the answers so far."""
@@ -104,13 +106,13 @@ class Dispatch:
         self._thread.start()
 
     def put(self, ask: Ask, done: Done) -> None:
+        if self._closed:
+            done(_failed(_INTERRUPTED))
+            return
         self._waiting.append(_Waiting(ask, done))
         if not self._awake:  # one wake-up for all that is put here before the loop looks
             self._awake = True
-            if threading.get_ident() == self._thread.ident:
-                self._loop.call_soon(self._send)
-            else:
-                self._loop.call_soon_threadsafe(self._send)
+            self._loop.call_soon_threadsafe(self._send)
 
     def close(self) -> None:
         """Answer what is under way as interrupted, and end the thread."""
@@ -127,12 +129,13 @@ class Dispatch:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _shut(self) -> None:
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for timer in (*self._paused.values(), *([self._alarm] if self._alarm else [])):
             timer.cancel()
-        self._give_up([*self._paused, *self._waiting], Failure("interrupted", "the request was interrupted"))
+        self._give_up([*self._paused, *self._waiting], _INTERRUPTED)
         for copy in self._copies:
             await copy.endpoint.close()
 
@@ -182,11 +185,12 @@ class Dispatch:
         try:
             reply = await copy.endpoint.ask(item.ask)
         except asyncio.CancelledError:
-            item.done(_failed(Failure("interrupted", "the request was interrupted")))
+            item.done(_failed(_INTERRUPTED))
             raise
         except Exception as error:
             reply = Trouble(Failure("request-failed", f"{type(error).__name__}: {error}"), passing=False)
         copy.window.under_way -= 1
+        self._awake = True  # what `done` puts here is sent below
         if isinstance(reply, Answer):
             self._answered(copy, item, reply)
         else:
@@ -235,22 +239,20 @@ class Dispatch:
     def _nobody_there(self, copy: _Copy, item: _Waiting, trouble: Trouble, now: float) -> None:
         """Leave the endpoint out once it is gone; fail all that waits when it was the last."""
         copy.silent_since = now if copy.silent_since is None else copy.silent_since
-        if copy.gone:
-            copy.window.close_until(now + _LOOK_AGAIN_AFTER)
-        elif now - copy.silent_since < (GONE_AFTER_ANSWERS if copy.answered else GONE_AFTER):
+        if not copy.gone and now - copy.silent_since < (GONE_AFTER_ANSWERS if copy.answered else GONE_AFTER):
             copy.window.close_until(now + _KNOCK_EVERY)
-        else:
-            copy.gone, copy.silent_since = True, None
-            copy.window.close_until(now + _LOOK_AGAIN_AFTER)
-            if any(not other.gone for other in self._copies):
+            return self._waiting.appendleft(item)
+        copy.window.close_until(now + _LOOK_AGAIN_AFTER)
+        newly, copy.gone = not copy.gone, True
+        if any(not other.gone for other in self._copies):
+            if newly:
                 self._say(f"warning: {trouble.failure.message}; it is left out, the others go on")
-        if all(other.gone for other in self._copies):
-            waiting = [item, *self._waiting]
-            self._waiting.clear()
-            for each in self._copies:  # a later job tries anew
-                each.gone, each.window.opens = False, 0.0
-            return self._give_up(waiting, trouble.failure)
-        return self._waiting.appendleft(item)
+            return self._waiting.appendleft(item)
+        waiting = [item, *self._waiting]
+        self._waiting.clear()
+        for each in self._copies:  # what a later job asks goes there at once, one request at a time
+            each.window.opens = 0.0
+        return self._give_up(waiting, trouble.failure)
 
     def _give_up(self, items: Sequence[_Waiting], failure: Failure) -> None:
         for item in items:

@@ -129,7 +129,7 @@ class Building:
         if not plan.todo and not plan.graph.pending:
             self._planned_fresh = len(plan.verdicts)
             self._show(BuildStarted(0, 0, self._planned_fresh))
-            seal(self._session, self._options, plan)
+            self._seal(plan)
             return True
         if self._options.confirm is not None and not self._options.confirm(plan):
             return False
@@ -190,7 +190,11 @@ class Building:
         plan = self._session.plan(selection)
         self._remember(plan)
         if not plan.todo and not plan.graph.pending:
-            seal(self._session, self._options, plan)
+            self._seal(plan)
+
+    def _seal(self, plan: Plan) -> None:
+        if self._options.seal_path:
+            seal(self._session, plan, self._options.seal_path, self._options.seal_key)
 
     def _remember(self, plan: Plan) -> None:
         """Keep what the plan learned about files."""

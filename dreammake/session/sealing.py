@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dreammake.plan.plan import Plan
 from dreammake.plan.recipe import function_of
 from dreammake.session.session import Session
 from dreammake.store import seal as seal_file
 
-if TYPE_CHECKING:
-    from dreammake.session.building import BuildOptions
 
-
-def seal(session: Session, options: BuildOptions, plan: Plan) -> None:
-    """Write the seal."""
-    if not options.seal_path:
-        return
+def seal(session: Session, plan: Plan, seal_path: str, key: str) -> None:
+    """Write the seal of a plan with nothing to do, valid for the command line that `key` stands for."""
     dreamfile = session.dreamfile
     paths = [source.path for source in dreamfile.sources]
     paths += [path for path in dreamfile.reads.files if path not in paths]
-    for job in plan.graph.jobs:
-        for step in job.rule.steps:
+    for rule in {job.rule.name: job.rule for job in plan.graph.jobs}.values():
+        for step in rule.steps:
             reference = function_of(step)
             if reference is not None:
                 named = {name.split(":")[0] for name in session.disk.function(reference)}
@@ -37,8 +31,8 @@ def seal(session: Session, options: BuildOptions, plan: Plan) -> None:
         elif os.path.exists(place):
             files.append(path)
     seal_file.write(
-        Path(options.seal_path),
-        options.seal_key,
+        Path(seal_path),
+        key,
         files,
         folders,
         session.disk.globs,

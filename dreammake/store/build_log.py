@@ -15,7 +15,7 @@ from dreammake.core.fingerprint import canonical
 from dreammake.plan.ports import Entry, OutputRecord, Record
 from dreammake.plan.recipe import Shared
 from dreammake.store import db
-from dreammake.store.migrations import migrate
+from dreammake.store.migrations import check_known, migrate
 
 
 def create(connection: sqlite3.Connection) -> None:
@@ -52,6 +52,7 @@ class BuildLogFile:
         try:
             connection = db.connect(self.path, readonly=readonly)
             connection.execute("select count(*) from sqlite_master").fetchone()
+            check_known(connection, MIGRATIONS)
             return connection
         except sqlite3.DatabaseError as error:
             if not db.is_damage(error):

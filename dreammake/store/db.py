@@ -1,4 +1,5 @@
-"""SQLite as every store opens it: write-ahead log, transactions by hand, errors in the user's words."""
+"""SQLite as every store opens it: transactions by hand, errors in the user's words, and a write-ahead log where the file
+system can have one."""
 
 from __future__ import annotations
 
@@ -7,8 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 from dreammake.core.diagnostic import fail
+from dreammake.store import filesystem
 
 BUSY_SECONDS = 60.0
 """How long one process waits while another writes."""
@@ -29,8 +32,10 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         with plain_errors(path):
-            _use_wal(connection)
-            connection.execute("pragma synchronous = normal")
+            shared = filesystem.is_network(path)
+            _use_journal(connection, "delete" if shared else "wal")
+            # Without a write-ahead log, less than `full` may lose the whole file with the power.
+            connection.execute(f"pragma synchronous = {'full' if shared else 'normal'}")
     except BaseException:
         connection.close()
         raise
@@ -45,12 +50,12 @@ def _connect_readonly(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
-    # The change to WAL does not wait for a lock, so two processes that make the file at once may both find it busy.
+def _use_journal(connection: sqlite3.Connection, mode: Literal["wal", "delete"]) -> None:
+    # The change does not wait for a lock, so two processes that make the file at once may both find it busy.
     until = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            connection.execute("pragma journal_mode = wal")
+            connection.execute(f"pragma journal_mode = {mode}")
             return
         except sqlite3.OperationalError as error:
             if _code(error) not in _BUSY or time.monotonic() > until:

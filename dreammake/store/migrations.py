@@ -17,6 +17,14 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> 
 
     Writes nothing where none is new. Raises DreamError `newer-store` where a newer dreammake made the file.
     """
+    check_known(connection, migrations)
+    for migration in migrations:
+        if migration.__name__ not in applied(connection):
+            _apply(connection, migration)
+
+
+def check_known(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
+    """Raise DreamError `newer-store` where a newer dreammake made the file."""
     known = {migration.__name__ for migration in migrations}
     if newer := applied(connection) - known:
         fail(
@@ -24,9 +32,6 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> 
             f"{path_of(connection).name} was made by a newer dreammake ({', '.join(sorted(newer))})",
             hint="update dreammake, or move the file away",
         )
-    for migration in migrations:
-        if migration.__name__ not in applied(connection):
-            _apply(connection, migration)
 
 
 def applied(connection: sqlite3.Connection) -> set[str]:

@@ -13,19 +13,25 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dreammake.core.diagnostic import DreamError
 from dreammake.core.engine import Answer
 from dreammake.core.values import NOTHING
 from dreammake.store.db import atomic, connect, is_damage, plain_errors, set_aside
-from dreammake.store.migrations import migrate
+from dreammake.store.migrations import check_known, migrate
 
 T = TypeVar("T")
 
 _KEYS_A_QUERY = 900
 _UNLIMITED = 1 << 62
+_INSERT = """
+    insert into answers values (?, ?, ?) on conflict (key, max_tokens) do update set answer = excluded.answer
+    where not json_valid(answers.answer) or answers.answer ->> '$.finish_reason' is null
+"""
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -75,7 +81,8 @@ class PromptCache:
         best: dict[bytes, tuple[tuple[bool, int], Answer]] = {}
         for start in range(0, len(wanted), _KEYS_A_QUERY):
             for key, limit, text in self._select(wanted[start : start + _KEYS_A_QUERY]):
-                answer = _read(text)
+                if (answer := _read(text)) is None:
+                    continue
                 rank = (limit != (max_tokens or 0), limit or _UNLIMITED)
                 if _serves(answer, limit, max_tokens or 0) and (key not in best or rank < best[key][0]):
                     best[key] = rank, answer
@@ -94,13 +101,14 @@ class PromptCache:
             inserted = self._with(lambda connection: _insert(connection, rows), len(rows))
         if inserted == len(rows):
             return {}
-        mine = {key: _read(text) for key, _, text in rows}
+        mine = {key: answer for key, _, text in rows if (answer := _read(text)) is not None}
         kept = self.lookup(mine, max_tokens)
         return {key: answer for key, answer in kept.items() if answer != mine[key]}
 
     def typical(self) -> Typical:
         """How long an answer of this model is and takes, by the newest of them."""
-        recent = [_read(text) for (text,) in self._rows("select answer from answers order by rowid desc limit 1000")]
+        rows = self._rows("select answer from answers order by rowid desc limit 1000")
+        recent = [answer for (text,) in rows if (answer := _read(text)) is not None]
         return Typical(
             _mean([answer.completion_tokens for answer in recent]), _mean([answer.seconds for answer in recent])
         )
@@ -110,9 +118,22 @@ class PromptCache:
 
     def close(self) -> None:
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            if self._connection is not None and not self._readonly:
+                self._remember_use()
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _remember_use(self) -> None:
+        """Note when the cache was last used. What keeps that from being written matters elsewhere."""
+        with suppress(sqlite3.Error, DreamError):
+            assert self._connection is not None
+            with atomic(self._connection):
+                self._connection.execute("delete from used")
+                self._connection.execute("insert into used values (?)", (self._clock(),))
 
     def _open(self) -> None:
         if self._readonly and not self.path.exists():
@@ -122,9 +143,13 @@ class PromptCache:
         try:
             self._inode = _inode(self.path)
             if self._readonly:
+                check_known(connection, MIGRATIONS)
+                if not connection.execute("select 1 from sqlite_master where name = 'answers'").fetchone():
+                    connection.close()  # somebody has just begun to make it
+                    return
                 connection.execute("select key from answers limit 1").fetchone()
             else:
-                migrate(connection, (create_answers,))
+                migrate(connection, MIGRATIONS)
                 if self._about and not connection.execute("select 1 from about").fetchone():
                     with atomic(connection):
                         connection.execute("insert into about values (?)", (_encode(dict(self._about)),))
@@ -155,7 +180,7 @@ class PromptCache:
         """Set a damaged file aside and begin anew; raise what is no damage."""
         if not is_damage(error):
             raise error
-        self.close()
+        self._disconnect()
         if self._readonly:
             self._say(f"warning: the prompt cache {self.path.name} is damaged; its answers will be asked again")
             return
@@ -187,6 +212,13 @@ def create_answers(connection: sqlite3.Connection) -> None:
     connection.execute("create table about (model text not null)")
 
 
+def remember_use(connection: sqlite3.Connection) -> None:
+    connection.execute("create table used (at real not null)")
+
+
+MIGRATIONS = (create_answers, remember_use)
+
+
 def _inode(path: Path) -> int | None:
     return path.stat().st_ino if path.exists() else None
 
@@ -195,7 +227,7 @@ def _insert(connection: sqlite3.Connection, rows: list[tuple[bytes, int, str]]) 
     """How many of the rows were not there."""
     with atomic(connection):
         before = connection.total_changes
-        connection.executemany("insert or ignore into answers values (?, ?, ?)", rows)
+        connection.executemany(_INSERT, rows)
         return connection.total_changes - before
 
 
@@ -210,12 +242,17 @@ def _serves(answer: Answer, limit: int, wanted: int) -> bool:
     return limit != 0 and (wanted == 0 or wanted > limit)
 
 
-def _read(text: str) -> Answer:
-    fields = json.loads(text)
+def _read(text: str) -> Answer | None:
+    """The answer, or None where the row is no answer of ours: it is then asked again, and written anew."""
+    try:
+        fields = json.loads(text)
+        said, ended = fields["text"], fields["finish_reason"]
+    except (ValueError, KeyError, TypeError):
+        return None
     get = fields.get
     return Answer(
-        fields["text"],
-        fields["finish_reason"],
+        said,
+        ended,
         get("prompt_tokens"),
         get("completion_tokens"),
         get("seconds"),
