@@ -21,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-F", "--force", action="store_true", help="build the named targets even if they are fresh")
     parser.add_argument("--exclude", action="append", default=[], metavar="TARGET", help="leave it and what needs it")
     parser.add_argument("--pool", action="append", default=[], metavar="NAME=N", help="the size of a pool of your own")
+    parser.add_argument("--budget", type=float, metavar="DOLLARS", help="what answers may cost; stops before it is passed")
+    parser.add_argument("--offline", action="store_true", help="ask no model: answers come from the prompt caches")
     parser.add_argument("--confirm", action="store_true", help="show the plan and ask before anything runs")
     parser.add_argument("--check", action="store_true", help="exit with 1 if there is work to do; build nothing")
     parser.add_argument("--version", action="store_true", help="print the version")
@@ -128,6 +130,8 @@ def _build(arguments: argparse.Namespace) -> int:
         arguments.force,
         _pools(arguments),
         _asker(session) if arguments.confirm else None,
+        _budget(arguments),
+        arguments.offline,
         _seal_path(arguments),
         _seal_key(arguments),
     )
@@ -145,6 +149,15 @@ def _jobs(arguments: argparse.Namespace) -> int | None:
 
         fail("bad-arguments", f"-j is at least 1, not {arguments.jobs}", hint="leave it out to use all cores")
     return int(arguments.jobs) if arguments.jobs is not None else None
+
+
+def _budget(arguments: argparse.Namespace) -> float | None:
+    budget: float | None = arguments.budget
+    if budget is not None and not 0 <= budget < float("inf"):
+        from dreammake.core.diagnostic import fail
+
+        fail("bad-arguments", f"--budget takes dollars, not {budget:g}", hint="write --budget 5.00")
+    return budget
 
 
 def _pools(arguments: argparse.Namespace) -> dict[str, int]:

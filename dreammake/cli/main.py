@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 COMMANDS = [
@@ -49,11 +50,10 @@ LATER = {
     "diff": "comparing builds",
     "try": "canary builds",
     "report": "the HTML report",
-    "cache": "the workshop of the prompt cache",
 }
 """Commands whose names are taken, and whose code is still to come."""
 
-_VALUED = ("-C", "-f", "--state-dir", "-j", "--config", "--configfile", "--exclude", "--pool")
+_VALUED = ("-C", "-f", "--state-dir", "-j", "--config", "--configfile", "--exclude", "--pool", "--budget")
 """Options that take the next word, so that it is no command."""
 
 
@@ -68,6 +68,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"dreammake {__version__}")
         return 0
     command, rest = split(words)
+    with redirect_stdout(_hiding(sys.stdout)), redirect_stderr(_hiding(sys.stderr)):
+        return _guarded(command, rest)
+
+
+def _hiding(stream: Any) -> Any:
+    from dreammake.core.secrets import HidingStream
+
+    return HidingStream(stream)
+
+
+def _guarded(command: str, rest: list[str]) -> int:
     try:
         return _run(command, rest)
     except KeyboardInterrupt:
@@ -78,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RecursionError:
         raise
     except Exception as error:
-        return _failed(error, "--json" in words)
+        return _failed(error, "--json" in rest)
 
 
 def split(words: Sequence[str]) -> tuple[str, list[str]]:
@@ -157,6 +168,9 @@ def _failed(error: Exception, as_json: bool) -> int:
         message = f"dreammake itself failed: {type(error).__name__}: {error} ({where})"
         hint = "please report it; DREAMMAKE_TRACEBACK=1 shows the whole story"
         error = DreamError(Diagnostic("internal", message, hint=hint), exit_code=1)
+    from dreammake.core.secrets import SECRETS
+
+    error = DreamError(*map(SECRETS.hide_from, error.diagnostics), exit_code=error.exit_code)
     if as_json:
         from dreammake.display.json_lines import diagnostic_to_json, document
 

@@ -145,13 +145,15 @@ class Engine(Protocol):
 class EngineContext:
     """What an engine gets when it is made: `Engine(spec, context)`.
 
-    `path` finds a project path on disk; `gpus` are the ids this job may use; `threads` its CPU threads.
+    `path` finds a project path on disk; `gpus` are the ids this job may use; `threads` its CPU threads; `shared` is a
+    folder for what the processes of a build share (it is made when needed).
     """
 
     path: Callable[[str], Path]
     threads: int = 1
     gpus: tuple[int, ...] = ()
     say: Callable[[str], None] = field(default=print)
+    shared: Path | None = None
 
 
 def request_body(spec: ModelSpec, ask: Ask) -> dict[str, Any]:

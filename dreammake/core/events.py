@@ -86,3 +86,7 @@ class BuildFinished(Event):
     fresh: int
     seconds: float
     interrupted: bool = False
+    cost: float = 0.0
+    """Dollars that the answers of this build cost, as far as prices are known."""
+    left: Mapping[str, Any] = field(default=NOTHING)
+    """What a build that reached its budget did not ask: `prompts`, `exact`, `tokens`, `cost`."""

@@ -176,6 +176,23 @@ class Strings(Option[list[str]]):
         return list(items)
 
 
+class OneOrMore(Option[Any]):
+    """A text, or a list of texts that may be from `env()`; a list of one is that one."""
+
+    takes = "a text, or a list of texts"
+
+    def read(self, value: Any) -> Any:
+        if isinstance(value, str | Secret):
+            return value
+        if (
+            not isinstance(value, list | tuple)
+            or not value
+            or not all(isinstance(item, str | Secret) for item in value)
+        ):
+            raise self.wrong(value)
+        return list(value) if len(value) > 1 else value[0]
+
+
 class ColumnNames(Strings):
     """Names of columns that must exist before the step; checked through the whole graph."""
 

@@ -10,8 +10,10 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TextIO
-from urllib.parse import quote
+
+from dreammake.core.diagnostic import Diagnostic, Note
 
 _NAMED_SECRET = re.compile(r"(^|[_-])(API_?KEY|KEY|TOKEN|SECRET|PASS|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)$", re.I)
 SHORTEST = 8
@@ -72,6 +74,14 @@ class Secrets:
         """A JSON value with all its texts hidden."""
         return value if self._pattern is None else _mapped(value, self.hide)
 
+    def hide_from(self, diagnostic: Diagnostic) -> Diagnostic:
+        """The diagnostic with all its texts hidden."""
+        if self._pattern is None:
+            return diagnostic
+        notes = tuple(Note(self.hide(note.message), note.span) for note in diagnostic.notes)
+        texts = {name: self.hide(getattr(diagnostic, name)) for name in ("message", "label", "hint")}
+        return replace(diagnostic, notes=notes, **texts)
+
     def seal_in(self, value: Any) -> Any:
         """The same, each name with a digest of its value behind it, so that another value is another text."""
         return value if self._pattern is None else _mapped(value, self._seal)
@@ -106,7 +116,10 @@ class HidingStream:
 
 def _forms(value: str) -> set[str]:
     """A value as it may be written: as it is, in an address, in JSON, in Python."""
-    return {value, quote(value, safe=""), quote(value), json.dumps(value)[1:-1], repr(value)[1:-1]}
+    from urllib.parse import quote
+
+    in_json = {json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    return {value, quote(value, safe=""), quote(value), repr(value)[1:-1]} | in_json
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:

@@ -21,7 +21,7 @@ def beginning(event: BuildStarted) -> str:
 
 
 def ending(event: BuildFinished) -> str:
-    """`4 built, 2 failed, 3 not run, 41 up to date in 12.3 s`, or `all is up to date (41 targets)`."""
+    """`4 built, 2 failed, 3 not run, 41 up to date in 12.3 s, $0.42`, or `all is up to date (41 targets)`."""
     if not (event.built or event.failed or event.skipped or event.interrupted):
         return f"all is up to date ({count(event.fresh, 'target')})"
     amounts = (
@@ -31,7 +31,15 @@ def ending(event: BuildFinished) -> str:
         (event.fresh, "up to date"),
     )
     tally = ", ".join(f"{amount:,} {word}" for amount, word in amounts if amount or word == "built")
-    return f"{'interrupted: ' if event.interrupted else ''}{tally} in {duration(event.seconds)}"
+    cost = f", {dollars(event.cost)}" if event.cost else ""
+    line = f"{'interrupted: ' if event.interrupted else ''}{tally} in {duration(event.seconds)}{cost}"
+    return f"{line}\n{rest(event.left)}" if event.left else line
+
+
+def rest(left: Mapping[str, Any]) -> str:
+    """What a budget did not reach for: `left to do: 812 prompts, about 120k tokens, $1.20`."""
+    parts = [("" if left["exact"] else "at most ") + count(left["prompts"], "prompt"), f"about {tokens(left['tokens'])}"]
+    return "left to do: " + ", ".join([*parts, *([dollars(left["cost"])] if left["cost"] else [])])
 
 
 def facts(found: Mapping[str, Any]) -> str:
@@ -42,8 +50,8 @@ def facts(found: Mapping[str, Any]) -> str:
         parts.append(prompts(asked or 0, cached or 0))
     if found.get("failed_rows"):
         parts.append(f"{count(found['failed_rows'], 'row')} failed")
-    if found.get("tokens"):
-        parts.append(tokens(found["tokens"]))
+    if used := found.get("tokens") or (found.get("prompt_tokens") or 0) + (found.get("completion_tokens") or 0):
+        parts.append(tokens(used))
     if found.get("cost"):
         parts.append(dollars(found["cost"]))
     if found.get("steps"):

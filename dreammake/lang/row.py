@@ -18,7 +18,8 @@ class RowError(DreamError):
     """An expression or a text that fails on one row. `row` counts from 0, in what was given to `map`."""
 
     def __init__(self, text: str, reason: str, hint: str, row: int) -> None:
-        message = f"`{_short(text)}` fails on row {row}: {reason}"
+        self.shown = f"`{_short(text)}`"
+        message = f"{self.shown} fails on row {row}: {reason}"
         super().__init__(Diagnostic("row-error", message, hint=hint), exit_code=1)
         self.text = text
         self.reason = reason

@@ -23,8 +23,8 @@ GONE_AFTER = 4.0
 """For how many seconds an endpoint that nobody listens at is tried, before it counts as gone."""
 GONE_AFTER_ANSWERS = 20.0
 """The same for one that has answered: its server may be starting again."""
-_KNOCK_EVERY = 0.25
-_LOOK_AGAIN_AFTER = 30.0
+KNOCK_EVERY = 0.25
+LOOK_AGAIN_AFTER = 30.0
 """Seconds until an endpoint that is gone is tried again, while others answer."""
 _INTERRUPTED = Failure("interrupted", "the request was interrupted")
 
@@ -240,9 +240,9 @@ class Dispatch:
         """Leave the endpoint out once it is gone; fail all that waits when it was the last."""
         copy.silent_since = now if copy.silent_since is None else copy.silent_since
         if not copy.gone and now - copy.silent_since < (GONE_AFTER_ANSWERS if copy.answered else GONE_AFTER):
-            copy.window.close_until(now + _KNOCK_EVERY)
+            copy.window.close_until(now + KNOCK_EVERY)
             return self._waiting.appendleft(item)
-        copy.window.close_until(now + _LOOK_AGAIN_AFTER)
+        copy.window.close_until(now + LOOK_AGAIN_AFTER)
         newly, copy.gone = not copy.gone, True
         if any(not other.gone for other in self._copies):
             if newly:

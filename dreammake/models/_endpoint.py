@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from dreammake.core.engine import Answer, Ask, Failure, request_body, told_schema
@@ -22,8 +21,11 @@ if TYPE_CHECKING:
 CONNECT_WITHIN = 10.0
 """Seconds for a connection to stand: behind a firewall nobody says no."""
 _NO_SCHEMAS = re.compile(rb"response_format|json_schema|structured|guided|grammar", re.IGNORECASE)
-_OTHER_LIMIT = re.compile(rb"max_(completion_)?tokens.{0,80}(unsupported|not supported|unrecognized|unknown|extra)", re.I)
-_UNSUPPORTED_LIMIT = re.compile(rb"(unsupported|unrecognized|unknown|extra).{0,80}max_(completion_)?tokens", re.I)
+_UNKNOWN_LIMIT = re.compile(
+    rb"max_(completion_)?tokens.{0,80}(not supported|unsupported|unrecognized|unknown|extra)"
+    rb"|(unsupported|unrecognized|unknown|extra).{0,80}max_(completion_)?tokens",
+    re.IGNORECASE,
+)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -100,7 +102,7 @@ class HTTPEndpoint:
         if ask.request.schema is not None and self._takes_schemas and _NO_SCHEMAS.search(content):
             self._takes_schemas = False
             return True
-        if ask.max_tokens is not None and (_OTHER_LIMIT.search(content) or _UNSUPPORTED_LIMIT.search(content)):
+        if ask.max_tokens is not None and _UNKNOWN_LIMIT.search(content):
             complains_of_newer = b"max_completion_tokens" in content and b"max_tokens" not in content
             if complains_of_newer == self._newer:
                 self._newer = not self._newer
@@ -157,8 +159,6 @@ def proxy_of(url: str) -> str | None:
         return None
     proxies = getproxies()
     return proxies.get(parts.scheme) or proxies.get("all")
-
-
 
 
 def _without_password(proxy: str) -> str:

@@ -16,16 +16,17 @@ from dreammake.core.values import ModelSpec
 from dreammake.models._completion import read_completion
 from dreammake.models._trouble import Trouble, reason, refusal
 
-_PROVIDERS = frozenset(
-    "ai21 ai21_chat aiml anthropic anthropic_text azure azure_ai baseten bedrock cerebras chutes clarifai cloudflare "
-    "codestral cohere cohere_chat custom_openai dashscope databricks datarobot deepinfra deepseek docker_model_runner "
-    "empower featherless_ai fireworks_ai friendliai galadriel gemini gigachat github github_copilot gradient_ai groq "
-    "heroku hosted_vllm huggingface hyperbolic infinity lambda_ai lemonade litellm_proxy llamafile lm_studio maritalk "
-    "meta_llama minimax mistral modelscope moonshot morph nano-gpt nebius nlp_cloud novita nscale nvidia_nim oci ollama "
-    "ollama_chat oobabooga openai_like openrouter ovhcloud perplexity petals predibase replicate sagemaker "
-    "sagemaker_chat sambanova snowflake synthetic together_ai triton v0 vercel_ai_gateway vertex_ai vertex_ai_beta vllm "
-    "volcengine wandb watsonx watsonx_text xai xinference zai".split()
-)
+_NAMES = """
+ai21 ai21_chat aiml anthropic anthropic_text azure azure_ai baseten bedrock cerebras chutes clarifai cloudflare
+codestral cohere cohere_chat custom_openai dashscope databricks datarobot deepinfra deepseek docker_model_runner
+empower featherless_ai fireworks_ai friendliai galadriel gemini gigachat github github_copilot gradient_ai groq
+heroku hosted_vllm huggingface hyperbolic infinity lambda_ai lemonade litellm_proxy llamafile lm_studio maritalk
+meta_llama minimax mistral modelscope moonshot morph nano-gpt nebius nlp_cloud novita nscale nvidia_nim oci ollama
+ollama_chat oobabooga openai_like openrouter ovhcloud perplexity petals predibase replicate sagemaker sagemaker_chat
+sambanova snowflake synthetic together_ai triton v0 vercel_ai_gateway vertex_ai vertex_ai_beta vllm volcengine wandb
+watsonx watsonx_text xai xinference zai
+"""
+_PROVIDERS = frozenset(_NAMES.split())
 """litellm's names of chat providers, to know them without its import of seconds."""
 
 

@@ -69,7 +69,9 @@ def refusal(
             return Trouble(Failure("server-error", f"the server failed ({said})"), True, after, crowded=crowded)
         case 400 | 413 | 422 if _OVERFLOW.search(content.decode("utf-8", "replace")):
             hint = "shorten the prompt, lower `max_tokens`, or take a model with a longer context"
-            return Trouble(Failure("context-overflow", f"the request is longer than the model takes ({said})", hint), False)
+            return Trouble(
+                Failure("context-overflow", f"the request is longer than the model takes ({said})", hint), False
+            )
     return Trouble(Failure("bad-request", f"the server refused the request ({said})"), False)
 
 

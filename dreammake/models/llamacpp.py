@@ -35,6 +35,7 @@ class LlamaCpp:
     version = 1
     window = 1
     heavy = True
+    structured = True
 
     class Options(ModelOptions):
         n_ctx = Int("Longest prompt and answer together.", unit="tokens", default=2048, at_least=64)

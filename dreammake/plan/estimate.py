@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dreammake.core.options import Int
+from dreammake.core.options import Int, OptionSet
+from dreammake.core.prices import price_of
+from dreammake.core.values import ModelSpec
 from dreammake.lang.dreamfile import StepDecl
 from dreammake.plan.graph import Graph, PlannedJob
 
@@ -28,6 +30,15 @@ class Prompts:
     exact: bool = True
     tokens: int = 0
     cost: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What the answers that a model gave were like: tokens each, and seconds a prompt with as many at once as it takes.
+    None: it gave none."""
+
+    tokens: float | None = None
     seconds: float | None = None
 
 
@@ -56,16 +67,22 @@ def asking_steps(job: PlannedJob) -> list[StepDecl]:
 
 class AtMost:
     """Upper bounds on rows and prompts where rows are still to be made. `built` counts the rows of a dataset that is
-    what it will be, and gives None for any other path."""
+    what it will be, and gives None for any other path; `pace_of` tells how a model answers."""
 
-    def __init__(self, graph: Graph, built: Callable[[str], int | None]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        built: Callable[[str], int | None],
+        pace_of: Callable[[PlannedJob, ModelSpec], Pace] = lambda job, spec: Pace(),
+    ) -> None:
         self._graph = graph
         self._built = built
+        self._pace_of = pace_of
         self._rows: dict[str, int | None] = {}
 
     def prompts(self, job: PlannedJob) -> Prompts:
         """What the job may ask, none of it known to be cached."""
-        total, tokens = 0, 0
+        found: list[Prompts] = []
         names = self._graph.names(job)
         asking = asking_steps(job)
         for step, count in self._steps(job):
@@ -75,10 +92,18 @@ class AtMost:
                 return Prompts(None, exact=False)
             options = step.options(names)
             several = options.values.get("n") if isinstance(options.declared().get("n"), Int) else None
-            total += count * (several or 1)
-            limit = options.values.get("max_tokens") or options["model"].options.get("max_tokens") or GUESSED_ANSWER
-            tokens += count * (several or 1) * (_length(options) // CHARACTERS_A_TOKEN + min(limit, GUESSED_ANSWER))
-        return Prompts(total, 0, total, False, tokens)
+            found.append(self._of_step(job, options, count * (several or 1)))
+        return replace(together(found), exact=False)
+
+    def _of_step(self, job: PlannedJob, options: OptionSet, total: int) -> Prompts:
+        spec = options["model"]
+        pace, price = self._pace_of(job, spec), price_of(spec)
+        limit = options.values.get("max_tokens") or spec.options.get("max_tokens")
+        each = pace.tokens or GUESSED_ANSWER
+        sent, made = total * (_length(options) // CHARACTERS_A_TOKEN), total * (min(each, limit) if limit else each)
+        cost = None if price is None or price.free else price.cost(sent, made)
+        seconds = None if pace.seconds is None else total * pace.seconds
+        return Prompts(total, 0, total, False, round(sent + made), cost, seconds)
 
     def rows(self, path: str) -> int | None:
         """How many rows a dataset has, or can have. Fills in needs first, so that no chain is too long."""

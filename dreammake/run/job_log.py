@@ -9,6 +9,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from dreammake.core.secrets import SECRETS
+
 SOON = 0.5
 """After so many seconds a job's log stands at its place, so that it can be followed while the job runs."""
 
@@ -50,7 +52,10 @@ class JobLog:
             sys.stdout.flush()
             sys.stderr.flush()
         with self._lock, suppress(OSError):
-            if self._place is not None and not self._placed and os.fstat(1).st_size > 0:
+            said = os.fstat(1).st_size > 0
+            if said:
+                hide_in_file(self.path)
+            if self._place is not None and not self._placed and said:
                 self._put()
             if self._placed:
                 self._redirect()
@@ -68,3 +73,17 @@ class JobLog:
         os.dup2(file, 2)
         os.close(file)
         self._open = True
+
+
+def hide_in_file(path: str) -> None:
+    """Write the names of secrets over their values in a log: commands print what they like. Does nothing where there is
+    no file."""
+    if not SECRETS:
+        return
+    with suppress(OSError), open(path, "r+b") as file:
+        text = file.read().decode("utf-8", "surrogateescape")
+        hidden = SECRETS.hide(text)
+        if hidden != text:
+            file.seek(0)
+            file.truncate()
+            file.write(hidden.encode("utf-8", "surrogateescape"))

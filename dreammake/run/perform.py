@@ -26,6 +26,8 @@ from dreammake.store import files
 CARD = "dreammake.json"
 
 Send = Callable[[Mapping[str, Any]], None]
+Finish = Callable[[], dict[str, Any]]
+"""Puts the outputs of a job in place: fsync, rename; gives what the build records."""
 
 
 class Performer:
@@ -38,7 +40,8 @@ class Performer:
         self._log = log
         self._catalog = Catalog()
         self._temporary = state / "tmp" / str(os.getpid())
-        self._folders: list[Path] = []
+        self._folders: dict[tuple[int, int], Path] = {}
+        self._turn = 0
         self._asker: Any = None
 
     def close(self) -> None:
@@ -46,31 +49,39 @@ class Performer:
             self._asker.close()
         shutil.rmtree(self._temporary, ignore_errors=True)
 
-    def perform(self, job: Job, claim: Mapping[str, Any]) -> dict[str, Any]:
-        """Build the outputs of a job: `{"outputs": [[path, fingerprint, signature]], "seconds": 1.2, "facts": {}}`."""
+    def perform(self, job: Job, claim: Mapping[str, Any]) -> Finish:
+        """Run the steps of a job. What is left is to put its outputs in place: that is done by calling the result,
+        which gives `{"outputs": [[path, fingerprint, signature]], "seconds": 1.2, "facts": {}}`."""
         began = time.monotonic()
+        self._turn = 1 - self._turn
         places = {put.path: self._place(number, put) for number, put in enumerate(job.outputs)}
         work = JobWork(
             self._root, self._state, job, claim, self._temporary, places, self._send, self._shared_asker, self._log
         )
+        before = {put.path: files.signature(f"{self._root}/{put.path}") for put in job.outputs}
         try:
-            before = {put.path: files.signature(f"{self._root}/{put.path}") for put in job.outputs}
             self._run_steps(job, work, places)
-            outputs = [self._finish(job, put, places[put.path], before[put.path], work) for put in job.outputs]
-        finally:
-            work.close()
-            for place in places.values():
-                if os.path.lexists(place):
-                    remove(place)
-        return {"outputs": outputs, "seconds": time.monotonic() - began, "facts": work.facts()}
+        except BaseException:
+            _clear(work, places)
+            raise
+
+        def finish() -> dict[str, Any]:
+            try:
+                outputs = [self._finish(job, put, places[put.path], before[put.path], work) for put in job.outputs]
+            finally:
+                _clear(work, places)
+            return {"outputs": outputs, "seconds": time.monotonic() - began, "facts": work.facts()}
+
+        return finish
 
     def _place(self, number: int, put: Put) -> Path:
-        """Where an output is built: in a folder of this worker, made once, under the name that it will have."""
-        if number == len(self._folders):
-            folder = self._temporary / f"o{number}"
+        """Where an output is built: in a folder of this worker, made once, under the name that it will have. Two jobs
+        after each other take two folders, as the first may still be finished while the second runs."""
+        folder = self._folders.get((self._turn, number))
+        if folder is None:
+            folder = self._folders[self._turn, number] = self._temporary / f"o{self._turn}-{number}"
             folder.mkdir(parents=True)
-            self._folders.append(folder)
-        return self._folders[number] / os.path.basename(put.path)
+        return folder / os.path.basename(put.path)
 
     def _shared_asker(self, make: Callable[[], Any]) -> Any:
         if self._asker is None:
@@ -118,6 +129,14 @@ class Performer:
         if put.path in job.card.get("protected", ()):
             _make_readonly(target)
         return [put.path, content, files.signature(target) or ""]
+
+
+def _clear(work: JobWork, places: Mapping[str, Path]) -> None:
+    """Remove what a job left in its temporary folders."""
+    work.close()
+    for place in places.values():
+        if os.path.lexists(place):
+            remove(place)
 
 
 def _with_outputs(command: str, job: Job, places: Mapping[str, Path]) -> str:

@@ -64,7 +64,7 @@ class Probe:
     def seconds(self) -> float | None:
         """None where no answer of the model tells how long one takes."""
         each = self.typical.seconds
-        return None if each is None else self.to_run * each / self.window
+        return None if each is None or not self.to_run else max(1.0, self.to_run / self.window) * each
 
 
 class Prober:

@@ -128,7 +128,7 @@ def use_for(
         f"{_slug(spec.model)}-{of_value(identity)[:8]}.sqlite",
         prefix,
         of_request,
-        _structured(engine, given),
+        getattr(engine, "structured", False),
     )
 
 
@@ -162,10 +162,6 @@ def engine_spec(spec: ModelSpec) -> ModelSpec:
     """The spec that an engine is made with: without request options, which each ask brings along."""
     of_request = ModelOptions.of_request()
     return replace(spec, options={name: value for name, value in spec.options.items() if name not in of_request})
-
-
-def _structured(engine: type[Engine], options: Mapping[str, Any]) -> bool:
-    return bool(options.get("structured", getattr(engine, "structured", False)))
 
 
 def _slug(model: str) -> str:

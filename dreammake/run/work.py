@@ -128,7 +128,7 @@ class JobWork:
         from dreammake.run.asking import Asker
 
         gpus = tuple(self._claim.get("gpus", ()))
-        context = EngineContext(self.path, os.cpu_count() or 1, gpus, self.say)
+        context = EngineContext(self.path, os.cpu_count() or 1, gpus, self.say, self._state / "tmp" / "shared")
         ledger = self._claim.get("ledger")
         return Asker(
             self._state / "prompts",

@@ -14,16 +14,50 @@ import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.job import Job
 from dreammake.run.job_log import SOON, JobLog
 from dreammake.run.messages import diagnostic_to_json
-from dreammake.run.perform import Performer
+from dreammake.run.perform import Finish, Performer, Send
 
 LINGER = 8.0
 """How many seconds a job may take to end after its build is gone."""
+
+
+class Finisher:
+    """Puts outputs in place in a thread of its own, one job at a time and in their order."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._given: SimpleQueue[Finish] = SimpleQueue()
+        self._busy = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def take(self, finish: Finish) -> None:
+        """Finish a job soon; waits while another one is being finished."""
+        self._busy.acquire()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread.start()
+        self._given.put(finish)
+
+    def wait(self) -> None:
+        """Until all that was given is finished, and said so."""
+        with self._busy:
+            pass
+
+    def _work(self) -> None:
+        while True:
+            finish = self._given.get()
+            try:
+                self._send({"done": finish()})
+            except BaseException as error:
+                self._send(_failure(error))
+            finally:
+                self._busy.release()
 
 
 class Worker:
@@ -39,12 +73,14 @@ class Worker:
         self._busy = False
         self._log = JobLog(state / "tmp")
         self._performer = Performer(root, state, self._send, self._log)
+        self._finisher = Finisher(self._send)
 
     def serve(self) -> None:
         """Do jobs until the connection ends. Nothing of a job outlives its build."""
         threading.Thread(target=self._listen, daemon=True).start()
         while (document := self._next()) is not None:
             self._do(document)
+        self._finisher.wait()
         self._performer.close()
 
     def _next(self) -> dict[str, Any] | None:
@@ -102,33 +138,26 @@ class Worker:
 
     def _do(self, document: Mapping[str, Any]) -> None:
         if document.get("dropped"):
-            self._fail([], interrupted=True)
+            self._finisher.wait()
+            self._send(_failure(KeyboardInterrupt()))
             return
         self._log.begin(document["claim"].get("log"))
         try:
             if "gpus" in document["claim"]:
                 os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(document["claim"]["gpus"])
-            job = Job.from_json(document["job"])
-            self._send({"done": self._performer.perform(job, document["claim"])})
-        except DreamError as error:
-            self._fail([diagnostic_to_json(diagnostic) for diagnostic in error.diagnostics])
-        except KeyboardInterrupt:
-            self._fail([], interrupted=True)
-        except OSError as error:
-            self._fail([_of_os_error(error)])
-        except MemoryError:
-            hint = "lower batch sizes, or run fewer jobs: -j1"
-            self._fail([{"code": "out-of-memory", "message": "the job ran out of memory", "hint": hint}])
+            finish = self._performer.perform(Job.from_json(document["job"]), document["claim"])
+            if not self._jobs:
+                self._finisher.wait()
+                self._send({"done": finish()})
+                return
         except BaseException as error:
-            _log_traceback()
-            message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
-            hint = "the log has the whole story; if dreammake itself is to blame, please report it"
-            self._fail([{"code": "job-crashed", "message": message, "hint": hint}])
+            self._finisher.wait()
+            self._send(_failure(error))
+            return
         finally:
             self._log.end()
-
-    def _fail(self, diagnostics: list[dict[str, Any]], *, interrupted: bool = False) -> None:
-        self._send({"failed": diagnostics, "interrupted": interrupted})
+        # Somebody waits: its command runs while the disk is busy with the outputs of this one.
+        self._finisher.take(finish)
 
     def _send(self, message: Mapping[str, Any]) -> None:
         line = json.dumps(message, default=str).encode() + b"\n"
@@ -139,16 +168,36 @@ class Worker:
                 self._ended = True
 
 
-def _log_traceback() -> None:
+def _failure(error: BaseException) -> dict[str, Any]:
+    """The message for a job that ended badly."""
+    match error:
+        case DreamError(diagnostics=diagnostics):
+            return {"failed": [diagnostic_to_json(one) for one in diagnostics], "interrupted": False}
+        case KeyboardInterrupt():
+            return {"failed": [], "interrupted": True}
+        case OSError():
+            found = _of_os_error(error)
+        case MemoryError():
+            hint = "lower batch sizes, or run fewer jobs: -j1"
+            found = {"code": "out-of-memory", "message": "the job ran out of memory", "hint": hint}
+        case _:
+            _log_traceback(error)
+            message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+            hint = "the log has the whole story; if dreammake itself is to blame, please report it"
+            found = {"code": "job-crashed", "message": message, "hint": hint}
+    return {"failed": [found], "interrupted": False}
+
+
+def _log_traceback(error: BaseException) -> None:
     with suppress(OSError):
-        traceback.print_exc()
+        traceback.print_exception(error)
         sys.stderr.flush()
 
 
 def _of_os_error(error: OSError) -> dict[str, Any]:
     import errno
 
-    _log_traceback()
+    _log_traceback(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "free some space and run the same command again: what was answered is kept"
         return {"code": "disk-full", "message": "the disk is full", "hint": hint}

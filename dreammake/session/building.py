@@ -7,20 +7,25 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dreammake.core.events import BuildFinished, BuildStarted, Event, GraphGrew
+from dreammake.core.events import BuildFinished, BuildStarted, Event, GraphGrew, JobFailed
+from dreammake.core.secrets import SECRETS
+from dreammake.core.values import NOTHING
 from dreammake.executors.local import Local
 from dreammake.plan.plan import Plan
 from dreammake.plan.pool import Pools
 from dreammake.plan.selection import Selection
 from dreammake.run.builder import Builder, Outcome, Policy
+from dreammake.run.job_log import hide_in_file
 from dreammake.run.perform import remove
 from dreammake.run.worker import Worker
+from dreammake.session.money import check_prices, what_is_left
 from dreammake.session.sealing import seal
 from dreammake.session.session import ROUNDS, Session
+from dreammake.store.ledger import Ledger
 from dreammake.store.lock import BuildLock
 
 KEPT_RUNS = 20
@@ -39,6 +44,10 @@ class BuildOptions:
     pools: Mapping[str, int] = field(default_factory=dict)
     confirm: Callable[[Plan], bool] | None = None
     """Asked before anything runs; False ends the build."""
+    budget: float | None = None
+    """Dollars that answers may cost; None: nothing bounds them."""
+    offline: bool = False
+    """Answers come from the prompt caches alone."""
     seal_path: str = ""
     seal_key: str = ""
     """Where a verdict of "nothing to do" is kept, and what it is valid for."""
@@ -77,13 +86,15 @@ class Building:
     ) -> None:
         self._session = session
         self._options = options
-        self._show = show
+        self._told = show
         self._tick = tick
         self._waiting = waiting
         self._name = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
         self._state = session.place.state
         self._total = Outcome()
         self._planned_fresh = 0
+        self._cost = 0.0
+        self._over_budget = False
         self._logs = str(self._state / "jobs" / self._name)
 
     def run(self) -> int:
@@ -114,9 +125,19 @@ class Building:
                 self._planned_fresh + len(total.fresh),
                 time.monotonic() - began,
                 total.interrupted,
+                self._cost,
+                what_is_left(self._session, selection) if self._over_budget else NOTHING,
             )
         )
         return 130 if total.interrupted else 1 if total.failed or total.skipped else 0
+
+    def _show(self, event: Event) -> None:
+        """Show an event, without secrets in what a job says of its failure."""
+        if isinstance(event, JobFailed):
+            self._over_budget |= any(diagnostic.code == "budget-reached" for diagnostic in event.diagnostics)
+            event = replace(event, diagnostics=tuple(map(SECRETS.hide_from, event.diagnostics)))
+            hide_in_file(event.log)
+        self._told(event)
 
     def _plan(self) -> tuple[Plan, Selection]:
         selection = self._session.select(self._options.targets, self._options.exclude, self._options.force)
@@ -133,12 +154,25 @@ class Building:
             return True
         if self._options.confirm is not None and not self._options.confirm(plan):
             return False
+        ledger = self._new_ledger(plan)
         executor = Local(lambda connection: Worker(self._session.place.root, self._state, connection).serve())
         try:
             self._build(selection, plan, executor, signals)
         finally:
             executor.close()
+            self._cost = ledger.account().spent
+            ledger.close()
         return True
+
+    def _new_ledger(self, plan: Plan) -> Ledger:
+        """The ledger of this build. Raises DreamError where its budget could not be kept."""
+        if self._options.budget is not None:
+            check_prices(plan)
+        return Ledger.begin(self._ledger_path, self._options.budget)
+
+    @property
+    def _ledger_path(self) -> Path:
+        return self._state / "tmp" / "ledger"
 
     def _build(self, selection: Selection, plan: Plan, executor: Local, signals: Signals) -> None:
         self._show(BuildStarted(len(plan.of("build")), len(plan.of("follow")), len(plan.of("fresh"))))
@@ -146,7 +180,8 @@ class Building:
         for _ in range(ROUNDS):
             self._planned_fresh = len(plan.of("fresh")) - len(self._total.built)
             pools = Pools(cpus, _memory(), _gpus(), self._options.pools)
-            policy = Policy(self._options.keep_going, self._log_path, self._remove)
+            claim = {"ledger": str(self._ledger_path), "offline": self._options.offline}
+            policy = Policy(self._options.keep_going, self._log_path, self._remove, claim)
             builder = Builder(
                 plan,
                 executor,

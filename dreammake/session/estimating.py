@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreammake.core.diagnostic import DreamError
-from dreammake.core.engine import Answer, Request
+from dreammake.core.engine import Answer, Reader, Request
 from dreammake.core.job import Put
 from dreammake.core.rows import Rows
-from dreammake.core.step import Spooled
+from dreammake.core.step import RowError, Spooled
 from dreammake.core.values import ModelSpec
 from dreammake.plan.estimate import AtMost, Prompts, asking_steps
 from dreammake.plan.graph import PlannedJob
@@ -112,8 +112,8 @@ class StepWork:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._work, name)
 
-    def ask(self, model: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
-        answers = self._work.prober.ask(model, requests)
+    def ask(self, model: ModelSpec, requests: Iterable[Request], reader: Reader | None = None) -> Iterator[Answer]:
+        answers = self._work.prober.ask(model, requests, reader)
         self._work.asked.append((self._number, self._work.prober.probes[-1]))
         return answers
 
@@ -165,6 +165,9 @@ class ProbeWork:
         from dreammake.store.dataset import spool
 
         return spool(rows, self.folder())
+
+    def error(self, error: RowError) -> None:
+        """Nothing was asked, so nothing is known to fail."""
 
     def progress(self, done: int, total: int | None = None, **measures: float) -> None:
         """Nobody watches."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from dreammake.core.engine import Answer, Failure, Reader
 from dreammake.core.rows import add_column
-from dreammake.core.step import Columns
+from dreammake.core.step import Columns, Work
+from dreammake.steps._failures import Failures
 from dreammake.steps._json_answer import JsonReader, Unreadable
 from dreammake.steps._schema import json_schema
 
@@ -57,7 +59,63 @@ class AnswerReader:
         fields: Mapping[str, Any] = {} if self._json is None else self._json.read(answer.text)
         return {self._name: answer.text.strip(), **fields}
 
-    def lists(self, answers: Iterable[Answer | None]) -> dict[str, list[Any]]:
-        """The values of several answers by column."""
-        cells = [self.cells(answer) for answer in answers]
-        return {column: [one[column] for one in cells] for column in self.columns}
+
+class Gathered:
+    """The rows of one step as their answers come, and the lists that become columns; `begin` starts the next batch.
+
+    With `many`, a row has a list of answers in each column. `kept` holds the numbers, in the batch, of the rows that
+    stay.
+    """
+
+    def __init__(
+        self, options: Any, word: str, name: str, work: Work, total: int | None, *, many: bool = False
+    ) -> None:
+        self.answer_reader = AnswerReader(options, name)
+        self.failures = Failures(options, f"{word} {name}", work, total)
+        self.rows = 0
+        self._work = work
+        self._total = total
+        self._many = many
+        self.begin()
+
+    def begin(self) -> None:
+        self.lists: dict[str, list[Any]] = {column: [] for column in self.answer_reader.columns}
+        self.kept: list[int] = []
+        self._seen = 0
+
+    def add(self, answers: Sequence[Answer], values: Callable[[], Mapping[str, Any]]) -> None:
+        """The answers of the next row, whose columns are `values()`."""
+        used: list[Answer | None] = []
+        failure = None
+        for answer in answers:
+            why = self.answer_reader.failure(answer)
+            used.append(answer if why is None else None)
+            if why is not None and failure is None:
+                failure = why
+                self.failures.add(self.rows, why, values, answer.text)
+        self._add(used, failure is None or self.failures.keeps)
+
+    def fail(self, failure: Failure, values: Callable[[], Mapping[str, Any]], answers: int) -> None:
+        """The next row cannot be asked about: it is without its `answers`."""
+        self.failures.add(self.rows, failure, values, None)
+        self._add([None] * answers, self.failures.keeps)
+
+    def _add(self, answers: Sequence[Answer | None], kept: bool) -> None:
+        if kept:
+            self.kept.append(self._seen)
+            cells = [self.answer_reader.cells(answer) for answer in answers]
+            for column, values in self.lists.items():
+                values.append([one[column] for one in cells] if self._many else cells[0][column])
+        self._seen += 1
+        self.rows += 1
+        self._work.progress(self.rows, self._total)
+
+
+@contextmanager
+def asking(answers: Iterator[Answer]) -> Iterator[Iterator[Answer]]:
+    """The answers; nothing more is asked once the step ends, however it ends."""
+    try:
+        yield answers
+    finally:
+        if isinstance(answers, Generator):
+            answers.close()

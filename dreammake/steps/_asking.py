@@ -33,7 +33,10 @@ class AskingOptions(OptionSet):
         "How often one build asks for an answer that fits the `schema`.", unit="times", default=3, at_least=1
     )
     on_length = Choice(
-        "What an answer is that `max_tokens` cut off: an answer, or an error of its row.", "keep", "error", default="keep"
+        "What an answer is that `max_tokens` cut off: an answer, or an error of its row.",
+        "keep",
+        "error",
+        default="keep",
     )
     max_errors = MostErrors(
         "How many rows may fail, or which share of them (0.01): with more, the job fails and asks no further.",

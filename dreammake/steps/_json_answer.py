@@ -168,7 +168,7 @@ def _of_type(value: Any, kinds: Any, where: str) -> Any:
         if isinstance(value, bool) and name != "boolean":
             continue
         if isinstance(value, _TYPES.get(name, ())):
-            return _as_float(value, where) if name == "number" else value
+            return _as_float(value, where) if name == "number" and isinstance(value, int | float) else value
         if name == "integer" and isinstance(value, float) and value.is_integer():
             return int(value)
     _refuse(where, f"is {_words(value)}, not {' or '.join(_NAMES.get(name, name) for name in names)}")

@@ -15,7 +15,9 @@ _CHECKED = frozenset(
     """type enum const properties required additionalProperties items minItems maxItems minLength maxLength minimum
     maximum exclusiveMinimum exclusiveMaximum pattern anyOf oneOf allOf $ref""".split()
 )
-_IGNORED = frozenset("title description default examples format deprecated $schema $id $comment $defs definitions".split())
+_IGNORED = frozenset(
+    "title description default examples format deprecated $schema $id $comment $defs definitions".split()
+)
 """They tell something, and refuse no answer."""
 _EXAMPLE = 'write `schema: {"name": str, "tags": [str], "label": one_of("yes", "no")}`'
 

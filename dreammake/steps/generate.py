@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from dreammake.core.options import Int, Text
 from dreammake.core.rows import BATCH_ROWS, Rows, batch_of_lists
 from dreammake.core.step import Columns, Look, Step, Work
-from dreammake.steps._asking import AskingOptions, Failures, model_of, request_renderer
+from dreammake.steps._answers import AnswerReader, Gathered, asking
+from dreammake.steps._asking import AskingOptions, model_of, request_renderer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +42,7 @@ rule all:
 
     @classmethod
     def columns(cls, options: Any, name: str | None, have: Columns | None, look: Look) -> Columns | None:
-        return (name,) if name is not None else ()
+        return AnswerReader(options, name).columns if name is not None else ()
 
     @classmethod
     def most(cls, options: Any, count: int | None) -> int | None:
@@ -50,22 +51,18 @@ rule all:
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
         assert name is not None
         count = None if options.on_error == "skip" else options.count
-        return Rows((name,), lambda: _answered(options, name, work), count)
+        return Rows(AnswerReader(options, name).columns, lambda: _answered(options, name, work), count)
 
 
 def _answered(options: Any, name: str, work: Work) -> Iterator[pa.RecordBatch]:
-    request = request_renderer(options.prompt, None, options.system, ())({}, 0)
-    failures = Failures(options.on_error)
-    answers = work.ask(model_of(options), repeat(request, options.count))
-    done = 0
-    while done < options.count:
-        texts: list[str | None] = []
-        for answer in islice(answers, BATCH_ROWS):
-            text = failures.text(answer)
-            if options.on_error != "skip" or answer.error is None:
-                texts.append(text)
-            done += 1
-            work.progress(done, options.count)
-        if texts and not failures.lose_all:
-            yield batch_of_lists((name,), [texts])
-    failures.check()
+    request = request_renderer(options, ())({})
+    gathered = Gathered(options, "generate", name, work, options.count)
+    reader = gathered.answer_reader
+    with asking(work.ask(model_of(options), repeat(request, options.count), reader.reader)) as answers:
+        while gathered.rows < options.count:
+            gathered.begin()
+            for answer in islice(answers, BATCH_ROWS):
+                gathered.add([answer], dict)
+            if gathered.kept and not gathered.failures.lose_all:
+                yield batch_of_lists(reader.columns, list(gathered.lists.values()))
+        gathered.failures.check(gathered.rows)

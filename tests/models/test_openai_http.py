@@ -16,7 +16,7 @@ from support.server import LoopbackServer, Trouble, prompt_of
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.engine import Answer, Ask, EngineContext, Failure, Request
 from dreammake.core.values import ModelSpec
-from dreammake.models import openai_http
+from dreammake.models import _dispatch, _endpoint, _trouble
 from dreammake.models._trouble import Trouble as Refused
 from dreammake.models._trouble import refusal
 from dreammake.models.openai_http import OpenAIHTTP
@@ -29,7 +29,9 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pauses between tries are as they are, a hundred times shorter."""
     whole = Refused.pause
     monkeypatch.setattr(Refused, "pause", lambda trouble, tries: whole(trouble, tries) / 100)
-    monkeypatch.setattr(openai_http, "UNREACHABLE_AFTER", 0.05)
+    monkeypatch.setattr(_dispatch, "GONE_AFTER", 0.05)
+    monkeypatch.setattr(_dispatch, "GONE_AFTER_ANSWERS", 0.05)
+    monkeypatch.setattr(_dispatch, "KNOCK_EVERY", 0.01)
 
 
 @contextmanager

@@ -131,7 +131,7 @@ def test_a_failure_fails_the_step_after_all_were_asked(work: NewWork) -> None:
             apply(Prompt, options, words(2001), work(), "text")
         diagnostic = raised.value.diagnostics[0]
         assert (diagnostic.code, raised.value.exit_code) == ("prompts-failed", 1)
-        assert diagnostic.message.startswith("1,000 of 2,001 prompts failed: 1,000 × ")
+        assert diagnostic.message.startswith("1,000 of 2,001 rows failed: 1,000 × ")
         assert "too odd" in diagnostic.message
         assert server.count == 2001
         server.trouble = lambda body, number: None
@@ -154,9 +154,14 @@ def test_failed_rows_are_left_out_or_null(work: NewWork) -> None:
 def test_a_row_that_cannot_be_rendered_is_named(work: NewWork) -> None:
     with LoopbackServer(echo) as server:
         options = {"model": teacher(server), "prompt": Template("{{ word.more.deep }}")}
-        with pytest.raises(DreamError, match=r"row-error: .* fails on row 1002"):
-            rows = [{"word": {"more": {"deep": "x"} if number != 1002 else None}} for number in range(1500)]
-            apply(Prompt, options, rows, work(), "text")
+        rows = [{"word": {"more": {"deep": "x"} if number != 1002 else None}} for number in range(1500)]
+        doing = work()
+        with pytest.raises(DreamError, match=r"prompts-failed: 1 of 1,500 rows failed: `{{ word.more.deep }}` fails: "):
+            apply(Prompt, options, rows, doing, "text")
+        assert server.count == 1499, "the other rows are asked all the same"
+        [error] = doing.errors
+        assert (error.row, error.step, error.code, error.again) == (1002, "prompt text", "row-error", False)
+        assert error.values == {"word": {"more": None}}
 
 
 def test_progress_counts_rows(work: NewWork) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from support.work import TestWork
 
 from dreammake.core.catalog import Catalog
-from dreammake.core.engine import Answer, Engine, EngineContext, Request
+from dreammake.core.engine import Answer, Engine, EngineContext, Reader, Request
 from dreammake.core.values import ModelSpec
 from dreammake.run.asking import Asker
 from dreammake.run.probing import Prober
@@ -30,8 +30,8 @@ class AskingWork(TestWork):
         super().__init__(project)
         self.asker = asker_in(project)
 
-    def ask(self, model: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
-        return self.asker.ask(model, requests)
+    def ask(self, model: ModelSpec, requests: Iterable[Request], reader: Reader | None = None) -> Iterator[Answer]:
+        return self.asker.ask(model, requests, reader)
 
 
 class ProbingWork(TestWork):
@@ -39,5 +39,5 @@ class ProbingWork(TestWork):
         super().__init__(project)
         self.prober = Prober(project / ".dreammake" / "prompts", engine_of, project.joinpath)
 
-    def ask(self, model: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
-        return self.prober.ask(model, requests)
+    def ask(self, model: ModelSpec, requests: Iterable[Request], reader: Reader | None = None) -> Iterator[Answer]:
+        return self.prober.ask(model, requests, reader)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dreammake.core.engine import Answer, Request
+from dreammake.core.engine import Answer, Reader, Request
 from dreammake.core.job import Put
 from dreammake.core.rows import Rows, from_dicts
-from dreammake.core.step import Columns, Spooled, Step
+from dreammake.core.step import Columns, RowError, Spooled, Step
 from dreammake.core.values import ModelSpec
 from dreammake.store.dataset import dataset_columns, is_dataset, open_dataset, spool, write_dataset
 
@@ -25,6 +25,7 @@ class TestWork:
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.log: list[str] = []
+        self.errors: list[RowError] = []
         self.done: list[tuple[int, int | None]] = []
 
     def columns(self, path: str) -> Columns | None:
@@ -45,8 +46,11 @@ class TestWork:
     def spool(self, rows: Rows) -> Spooled:
         return spool(rows, self.folder())
 
-    def ask(self, model: ModelSpec, requests: Iterable[Request]) -> Iterator[Answer]:
+    def ask(self, model: ModelSpec, requests: Iterable[Request], reader: Reader | None = None) -> Iterator[Answer]:
         raise AssertionError("no step under test asks a model")
+
+    def error(self, error: RowError) -> None:
+        self.errors.append(error)
 
     def progress(self, done: int, total: int | None = None) -> None:
         self.done.append((done, total))
