@@ -21,8 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-F", "--force", action="store_true", help="build the named targets even if they are fresh")
     parser.add_argument("--exclude", action="append", default=[], metavar="TARGET", help="leave it and what needs it")
     parser.add_argument("--pool", action="append", default=[], metavar="NAME=N", help="the size of a pool of your own")
-    parser.add_argument("--budget", type=float, metavar="DOLLARS", help="what answers may cost; stops before it is passed")
+    parser.add_argument("--budget", type=float, metavar="DOLLARS", help="what answers may cost: stop before")
     parser.add_argument("--offline", action="store_true", help="ask no model: answers come from the prompt caches")
+    parser.add_argument("--executor", default="local", metavar="NAME", help="where jobs run (local)")
     parser.add_argument("--confirm", action="store_true", help="show the plan and ask before anything runs")
     parser.add_argument("--check", action="store_true", help="exit with 1 if there is work to do; build nothing")
     parser.add_argument("--version", action="store_true", help="print the version")
@@ -90,6 +91,7 @@ def _dry_run(arguments: argparse.Namespace) -> int:
     from dreammake.session.estimating import estimates
 
     session = session_of(arguments)
+    session.retries_failed_rows = not arguments.offline
     selection = session.select(arguments.targets, arguments.exclude, arguments.force)
     plan = session.plan(selection)
     prompts = estimates(session, plan)
@@ -110,6 +112,8 @@ def _build(arguments: argparse.Namespace) -> int:
     from dreammake.session.building import Building, BuildOptions
 
     session = session_of(arguments)
+    _check_executor(arguments, session)
+    session.retries_failed_rows = not arguments.offline
     if arguments.json:
         from dreammake.display.json_lines import JsonLinesDisplay
 
@@ -158,6 +162,19 @@ def _budget(arguments: argparse.Namespace) -> float | None:
 
         fail("bad-arguments", f"--budget takes dollars, not {budget:g}", hint="write --budget 5.00")
     return budget
+
+
+def _check_executor(arguments: argparse.Namespace, session: Any) -> None:
+    from dreammake.core.diagnostic import fail
+    from dreammake.core.spelling import did_you_mean
+
+    known = session.catalog.names("executors")
+    if arguments.executor not in known:
+        fail(
+            "unknown-executor",
+            f"there is no executor `{arguments.executor}`",
+            hint=did_you_mean(arguments.executor, known),
+        )
 
 
 def _pools(arguments: argparse.Namespace) -> dict[str, int]:

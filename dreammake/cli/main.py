@@ -53,7 +53,7 @@ LATER = {
 }
 """Commands whose names are taken, and whose code is still to come."""
 
-_VALUED = ("-C", "-f", "--state-dir", "-j", "--config", "--configfile", "--exclude", "--pool", "--budget")
+_VALUED = ("-C", "-f", "--state-dir", "-j", "--config", "--configfile", "--exclude", "--pool", "--budget", "--executor")
 """Options that take the next word, so that it is no command."""
 
 

@@ -1,4 +1,4 @@
-"""Show rows of a dataset, or the facts of a model."""
+"""Show rows of a dataset, the facts of a model, or the rows that failed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", help="a dataset or model folder, or the rule that makes it")
     parser.add_argument("--rows", type=int, default=10, metavar="N", help="how many rows (10)")
     parser.add_argument("--skip", type=int, default=0, metavar="N", help="how many rows to leave out first")
+    parser.add_argument("--errors", action="store_true", help="the rows that have no result, and why")
     add_place(parser)
     add_json(parser)
 
@@ -23,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from dreammake.store.dataset import is_dataset
 
+    if arguments.errors:
+        return _show_errors(arguments)
     path, place = _find(arguments)
     if place.is_dir() and is_dataset(place):
         _show_rows(arguments, place)
@@ -35,11 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _find(arguments: argparse.Namespace) -> tuple[str, Path]:
     """The path of the target and where it lies. Raises DreamError where it is not built."""
-    wanted = arguments.target.rstrip("/")
     session = session_of(arguments)
-    rule = session.dreamfile.rules.get(wanted)
-    if rule is not None and len(rule.outputs) == 1 and rule.outputs[0].literal:
-        wanted = rule.outputs[0].literal
+    wanted = _path_of(session, arguments.target)
     place = session.disk.locate(wanted)
     if not place.exists():
         known = {output.literal for one in session.dreamfile.rules.values() for output in one.outputs if output.literal}
@@ -47,6 +47,42 @@ def _find(arguments: argparse.Namespace) -> tuple[str, Path]:
             fail("not-built", f"`{wanted}` is not built yet", hint=f"build it: dreammake {wanted}")
         fail("unknown-target", f"there is no `{wanted}`", hint=did_you_mean(wanted, known))
     return wanted, place
+
+
+def _path_of(session: Any, target: str) -> str:
+    """The path that a word names: itself, or the only output of the rule of that name."""
+    wanted: str = target.rstrip("/")
+    rule = session.dreamfile.rules.get(wanted)
+    if rule is not None and len(rule.outputs) == 1 and rule.outputs[0].literal:
+        return str(rule.outputs[0].literal)
+    return wanted
+
+
+def _show_errors(arguments: argparse.Namespace) -> int:
+    from dreammake.cli.terminal import colour_of, width_of
+    from dreammake.display.json_lines import document
+    from dreammake.display.rows_table import draw_rows
+    from dreammake.store.error_table import read_errors, table_of
+
+    session = session_of(arguments)
+    wanted = _path_of(session, arguments.target)
+    table = table_of(session.place.state, wanted, session.disk.locate(wanted))
+    if table is None:
+        _find(arguments)  # says so where there is no such target
+    found = list(read_errors(table)) if table is not None else []
+    first = max(0, arguments.skip)
+    shown = found[first : first + max(0, arguments.rows)]
+    if arguments.json:
+        print(document({"target": wanted, "count": len(found), "errors": shown}))
+    elif not found:
+        print(f"no row of {wanted} failed")
+    else:
+        flat = [{**row["values"], **row} for row in shown]
+        about = [name for row in shown for name in row if name != "values"]
+        columns = tuple(dict.fromkeys([*about, *(name for row in shown for name in row["values"])]))
+        width, colour = width_of(sys.stdout), colour_of(sys.stdout)
+        print(draw_rows(columns, flat, width=width, colour=colour, first=first, total=len(found)))
+    return 0
 
 
 def _show_rows(arguments: argparse.Namespace, place: Path) -> None:

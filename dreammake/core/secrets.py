@@ -53,8 +53,8 @@ class Secrets:
                 self.add(value, f"env({name})", name)
 
     def reveal(self, text: str) -> None:
-        """The text stands where everybody sees it, as a folder's name, say: a value in it is no secret after all, unless
-        its name says so."""
+        """The text stands where everybody sees it, as a folder's name, say: a value in it is no secret after all,
+        unless its name says so."""
         if self._pattern is None or len(self._values) == len(self._sure) or not self._pattern.search(text):
             return
         for value in [value for value in self._values if value in text and value not in self._sure]:
@@ -79,8 +79,8 @@ class Secrets:
         if self._pattern is None:
             return diagnostic
         notes = tuple(Note(self.hide(note.message), note.span) for note in diagnostic.notes)
-        texts = {name: self.hide(getattr(diagnostic, name)) for name in ("message", "label", "hint")}
-        return replace(diagnostic, notes=notes, **texts)
+        message, label, hint = map(self.hide, (diagnostic.message, diagnostic.label, diagnostic.hint))
+        return replace(diagnostic, message=message, label=label, hint=hint, notes=notes)
 
     def seal_in(self, value: Any) -> Any:
         """The same, each name with a digest of its value behind it, so that another value is another text."""

@@ -63,7 +63,7 @@ def summary(plan: Plan, prompts: Mapping[str, Prompts]) -> str:
     parts = [most + f"{count(whole.to_run, 'prompt')} to run"]
     if whole.to_run:
         parts.append(f"about {tokens(whole.tokens)}")
-    if whole.cost is not None:
+    if whole.cost:
         parts.append(dollars(whole.cost))
     return f"{text}: {', '.join(parts)}"
 
@@ -96,7 +96,7 @@ def prompts_line(prompts: Prompts) -> str:
     parts = [f"{most}{count(prompts.total, 'prompt')}: {prompts.cached:,} cached, {prompts.to_run:,} to run"]
     if prompts.to_run:
         parts.append(tokens(prompts.tokens, about=True))
-        if prompts.cost is not None:
+        if prompts.cost:
             parts.append(dollars(prompts.cost, about=True))
         if prompts.seconds is not None:
             parts.append(duration(prompts.seconds, about=True))

@@ -7,10 +7,15 @@ import json
 import re
 from typing import Any
 
+from dreammake.display.amounts import count
 from dreammake.plan.stale import Reason
 
 _OUTPUT_MARK = re.compile("'?\ue000\\d+\ue001'?")
 """What stands for an output in a command (`plan.graph.output_mark`)."""
+_TOLD_IN_FULL = frozenset(
+    ("missing", "forced", "failed-rows", "output-changed", "input-will-change", "input", "function", "step-version")
+)
+"""Kinds of reason of which the headline says all."""
 SHORT = 48
 """Values up to this many characters stand on the reason's own line."""
 
@@ -19,9 +24,11 @@ def headline(reason: Reason) -> str:
     """One line: `missing`, `prompt tweet.prompt changed`, `data/raw.csv changed`, `take: 10 -> 20`."""
     match reason.kind:
         case "missing":
-            return "missing"
+            return "missing" if reason.old is None else "missing: deleted since it was built"
         case "forced":
             return "forced"
+        case "failed-rows":
+            return f"{count(reason.old, 'row')} failed and will be tried again"
         case "output-changed":
             return "changed by hand"
         case "input-will-change":
@@ -54,7 +61,7 @@ def short(reason: Reason) -> bool:
 
 def details(reason: Reason) -> list[tuple[str, str]]:
     """The lines below: `("-", old line)` and `("+", new line)` of long values, only those that differ."""
-    if reason.kind in ("missing", "forced", "output-changed", "input-will-change", "input", "function", "step-version"):
+    if reason.kind in _TOLD_IN_FULL:
         return []
     if short(reason):
         return []

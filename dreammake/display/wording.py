@@ -38,7 +38,8 @@ def ending(event: BuildFinished) -> str:
 
 def rest(left: Mapping[str, Any]) -> str:
     """What a budget did not reach for: `left to do: 812 prompts, about 120k tokens, $1.20`."""
-    parts = [("" if left["exact"] else "at most ") + count(left["prompts"], "prompt"), f"about {tokens(left['tokens'])}"]
+    most = "" if left["exact"] else "at most "
+    parts = [most + count(left["prompts"], "prompt"), f"about {tokens(left['tokens'])}"]
     return "left to do: " + ", ".join([*parts, *([dollars(left["cost"])] if left["cost"] else [])])
 
 

@@ -218,7 +218,10 @@ class Dispatch:
             item.done(_failed(trouble.failure))
         else:
             item.tries += 1
-            self._paused[item] = self._loop.call_later(trouble.pause(item.tries), self._again, item)
+            self._wait(item, trouble.pause(item.tries))
+
+    def _wait(self, item: _Waiting, seconds: float) -> None:
+        self._paused[item] = self._loop.call_later(seconds, self._again, item)
 
     def _again(self, item: _Waiting) -> None:
         del self._paused[item]
@@ -234,7 +237,9 @@ class Dispatch:
         if not self._told_crowded:
             self._told_crowded = True
             self._say(f"{copy.endpoint.name} gets {trouble.failure.message}: fewer are sent at once from here on")
-        return self._waiting.appendleft(item)
+        if trouble.after is None:
+            return self._waiting.appendleft(item)
+        return self._wait(item, trouble.pause(0))
 
     def _nobody_there(self, copy: _Copy, item: _Waiting, trouble: Trouble, now: float) -> None:
         """Leave the endpoint out once it is gone; fail all that waits when it was the last."""

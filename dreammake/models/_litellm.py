@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,6 +29,7 @@ watsonx watsonx_text xai xinference zai
 """
 _PROVIDERS = frozenset(_NAMES.split())
 """litellm's names of chat providers, to know them without its import of seconds."""
+_CLASSES = re.compile(r"^((litellm\.)?\w+(Error|Timeout): )*(\w+Exception - )?")
 
 
 def is_known_provider(name: str) -> bool:
@@ -84,21 +86,24 @@ class LiteLLM:
     def _trouble(self, error: Exception) -> Trouble:
         """What one of litellm's exceptions means. They are named after OpenAI's."""
         kind = type(error).__name__
-        message = _plain(str(error), kind).encode("utf-8", "replace")
+        message = _plain(str(error)).encode("utf-8", "replace")
         match kind:
             case "ContextWindowExceededError":
                 message = b"context_length_exceeded: " + message
             case "Timeout":
                 return self._late()
-            case "APIConnectionError" if _is_connection(error):
+            case _ if _nobody_listens(error):
                 failure = Failure(
                     "endpoint-unreachable",
                     f"nothing answers for {self.name}: {reason(message)}",
-                    "check the model's name and that its server runs; the answers that came before are kept",
+                    "check that its server runs, and the model's `api_base`; the answers that came before are kept",
                     fatal=True,
                 )
                 return Trouble(failure, passing=True, refused=True)
         status = getattr(error, "status_code", None)
+        if status == 200:
+            failure = Failure("bad-answer", f"the provider's answer cannot be read: {reason(message)}")
+            return Trouble(failure, passing=True)
         if not isinstance(status, int):
             return Trouble(Failure("request-failed", f"{kind}: {reason(message)}"), passing=False)
         return refusal(status, _headers_of(error), message, self.name, self.name, self._variable(status))
@@ -139,7 +144,7 @@ def _headers_of(error: Exception) -> Mapping[str, str]:
     return headers or getattr(response, "headers", None) or {}
 
 
-def _is_connection(error: Exception) -> bool:
+def _nobody_listens(error: Exception) -> bool:
     """Whether nobody listened: the cause of litellm's error, or its words, say so."""
     seen: BaseException | None = error
     while seen is not None:
@@ -150,6 +155,6 @@ def _is_connection(error: Exception) -> bool:
     return "cannot connect to host" in text or "connection refused" in text or "connect call failed" in text
 
 
-def _plain(text: str, kind: str) -> str:
+def _plain(text: str) -> str:
     """litellm's message without the names of its classes before it."""
-    return text.removeprefix(f"litellm.{kind}: ").strip()
+    return _CLASSES.sub("", text).strip()

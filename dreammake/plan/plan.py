@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -42,12 +42,20 @@ class Plan:
         return [verdict for verdict in self.verdicts.values() if verdict.action != "fresh"]
 
 
-def make_plan(graph: Graph, disk: Disk, log: BuildLog, forced: Collection[str] = ()) -> Plan:
-    """Judge every job, in order: its outputs, its recipe, its inputs."""
+def make_plan(
+    graph: Graph,
+    disk: Disk,
+    log: BuildLog,
+    forced: Collection[str] = (),
+    *,
+    retry: Callable[[str], bool] = lambda target: True,
+) -> Plan:
+    """Judge every job, in order: its outputs, its recipe, its inputs, and whether `retry` says that rows of its target
+    which failed in an earlier build are tried again."""
     plan = Plan(graph, {}, {})
     records: Mapping[str, Record] = log.records()
     for job in graph.jobs:
-        verdict = _judge(plan, job, records.get(job.id), disk, log, forced)
+        verdict = _judge(plan, job, records.get(job.id), disk, log, forced, retry)
         plan.verdicts[job.id] = verdict
         fresh = verdict.action == "fresh"
         for put in job.outputs:
@@ -57,7 +65,13 @@ def make_plan(graph: Graph, disk: Disk, log: BuildLog, forced: Collection[str] =
 
 
 def _judge(
-    plan: Plan, job: PlannedJob, record: Record | None, disk: Disk, log: BuildLog, forced: Collection[str]
+    plan: Plan,
+    job: PlannedJob,
+    record: Record | None,
+    disk: Disk,
+    log: BuildLog,
+    forced: Collection[str],
+    retry: Callable[[str], bool],
 ) -> Verdict:
     for path in _sources(job, plan):
         plan.contents[path] = disk.fingerprint(path)
@@ -66,6 +80,10 @@ def _judge(
     # What is missing needs no comparison: it has no record, or its record says what is gone.
     if record is not None:
         reasons += judge(plan.graph, job, record, plan.contents, log)
+        failed = record.facts.get("retry_rows")
+        if failed and not reasons and retry(job.id):
+            span = job.rule.span
+            reasons.append(Reason("failed-rows", job.id, old=failed, path=span.path, line=span.line))
     if reasons:
         action: Action = "build"
     else:
@@ -95,7 +113,8 @@ def _output_reasons(plan: Plan, job: PlannedJob, record: Record | None, disk: Di
         if signature is None or old is None:
             if not _is_temp(job, put.path) or old is None:
                 span = job.rule.span
-                reasons.append(Reason("missing", put.path, path=span.path, line=span.line))
+                was_there = old.fingerprint if old is not None else None
+                reasons.append(Reason("missing", put.path, was_there, path=span.path, line=span.line))
             continue
         if signature == old.signature:
             continue

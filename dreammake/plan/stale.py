@@ -23,6 +23,7 @@ ReasonKind = Literal[
     "step-version",
     "wildcard",
     "output-changed",
+    "failed-rows",
     "forced",
     "input-will-change",
 ]

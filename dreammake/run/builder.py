@@ -130,8 +130,6 @@ class Builder:
         todo = {verdict.job.id for verdict in self.plan.todo}
         for verdict in self.plan.todo:
             self._waiting[verdict.job.id] = sum(need.id in todo for need in verdict.job.needs)
-        for verdict in self.plan.todo:
-            self._pools.check(wants_of(verdict.job), verdict.job.id, verdict.job.rule.span)
         self._settle(verdict for verdict in self.plan.todo if not self._waiting[verdict.job.id])
         try:
             while self._ready or self._running:
@@ -259,7 +257,8 @@ class Builder:
 
     def _tell_start(self, target: str) -> None:
         verdict = self.plan.verdicts[target]
-        reasons = tuple(reason.kind for reason in verdict.reasons)
+        roots = [reason.kind for reason in verdict.reasons if reason.root]
+        reasons = tuple(dict.fromkeys(roots or [reason.kind for reason in verdict.reasons]))
         self._told.append(JobStarted(target, verdict.job.rule.name, reasons, self._attempts[target]))
 
     def _prepare(self, job: PlannedJob) -> tuple[Recipe, Job]:

@@ -29,8 +29,8 @@ def offline_miss(steps: Iterable[StepCall], spec: ModelSpec, request: Request, n
 def _may_ask(step: StepCall, spec: ModelSpec, request: Request) -> bool:
     """Is it a step with this model whose text begins as the request does? A job knows no more: its steps run lazily,
     and share what they ask with."""
-    models = [value["$model"]["name"] for value in step.options.values() if isinstance(value, dict) and "$model" in value]
-    if spec.name not in models:
+    models = [value["$model"] for value in step.options.values() if isinstance(value, dict) and "$model" in value]
+    if spec.name not in [model["name"] for model in models]:
         return False
     match step.options.get("prompt"):
         case {"$template": str(source)}:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from dreammake.core.diagnostic import DreamError
 from dreammake.core.engine import Answer, Reader, Request
 from dreammake.core.prices import price_of
 from dreammake.core.values import NOTHING, ModelSpec
+from dreammake.plan.estimate import Pace
 from dreammake.run.asking import CHUNK
 from dreammake.run.attempts import Attempt, Reading
 from dreammake.run.request_key import EngineOf, Occurrences, use_for
@@ -80,13 +83,14 @@ class Prober:
         path: Callable[[str], Path],
         identities: Mapping[str, str] = NOTHING,
         say: Callable[[str], None] = print,
+        open_cache: Callable[[Path], PromptCache] | None = None,
     ) -> None:
         self.identities = identities
         self.probes: list[Probe] = []
         self._prompts = prompts
         self._engine_of = engine_of
         self._path = path
-        self._say = say
+        self._open_cache = open_cache or (lambda path: PromptCache(path, readonly=True, say=say))
         self._digests = FileDigests(prompts / "models.json", readonly=True)
 
     def ask(self, spec: ModelSpec, requests: Iterable[Request], reader: Reader | None = None) -> Iterator[Answer]:
@@ -96,6 +100,23 @@ class Prober:
             return self._unknown(probe, requests)
         return self._look_up(probe, requests, reader)
 
+    def file_of(self, spec: ModelSpec) -> str:
+        """The name of a model's cache. Raises KeyError for a model that is still to be built, DreamError, OSError."""
+        return use_for(spec, self._engine_of, self.identities, self._digests, self._path).file
+
+    def pace_of(self, spec: ModelSpec) -> Pace:
+        """How the model answers, by the answers that it gave."""
+        with suppress(KeyError, DreamError, OSError):
+            cache = self._open_cache(self._prompts / self.file_of(spec))
+            typical = cache.typical()
+            cache.close()
+            each = typical.seconds
+            return Pace(typical.completion_tokens, None if each is None else each / self._window_of(spec))
+        return Pace()
+
+    def _window_of(self, spec: ModelSpec) -> int:
+        return int(spec.options.get("concurrency") or self._engine_of(spec.engine).window)
+
     def _unknown(self, probe: Probe, requests: Iterable[Request]) -> Iterator[Answer]:
         probe.exact = False
         for request in requests:
@@ -104,9 +125,9 @@ class Prober:
 
     def _look_up(self, probe: Probe, requests: Iterable[Request], reader: Reader | None) -> Iterator[Answer]:
         use = use_for(probe.spec, self._engine_of, self.identities, self._digests, self._path)
-        cache = PromptCache(self._prompts / use.file, readonly=True, say=self._say)
+        cache = self._open_cache(self._prompts / use.file)
         probe.typical = cache.typical()
-        probe.window = int(probe.spec.options.get("concurrency") or self._engine_of(probe.spec.engine).window)
+        probe.window = self._window_of(probe.spec)
         reading = Reading(use, cache, reader)
         source, occurrences, missing = iter(requests), Occurrences(), set[bytes]()
         try:

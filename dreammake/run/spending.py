@@ -73,7 +73,9 @@ class Spending:
 
     def priced(self, answer: Answer) -> Answer:
         """The answer with what it cost."""
-        if not self._charged or self.price is None or answer.prompt_tokens is None and answer.completion_tokens is None:
+        if self.price is None or not self._charged:
+            return answer
+        if answer.prompt_tokens is None and answer.completion_tokens is None:
             return answer
         tokens = (answer.prompt_tokens or 0, answer.completion_tokens or 0, answer.cached_tokens or 0)
         return replace(answer, cost=round(self.price.cost(*tokens), 10))
@@ -118,5 +120,3 @@ def unknown_price(spec: ModelSpec) -> Diagnostic:
         f'the budget cannot be kept: nobody knows what the model `{spec.name}` ("{spec.model}") costs',
         hint="give the model a `price` in dollars a million tokens (0 where it costs nothing)",
     )
-
-

@@ -17,6 +17,7 @@ from dreammake.core.values import NOTHING
 from dreammake.executors.local import Local
 from dreammake.plan.plan import Plan
 from dreammake.plan.pool import Pools
+from dreammake.plan.resources import wants_of
 from dreammake.plan.selection import Selection
 from dreammake.run.builder import Builder, Outcome, Policy
 from dreammake.run.job_log import hide_in_file
@@ -141,7 +142,15 @@ class Building:
 
     def _plan(self) -> tuple[Plan, Selection]:
         selection = self._session.select(self._options.targets, self._options.exclude, self._options.force)
-        return self._session.plan(selection), selection
+        plan = self._session.plan(selection)
+        pools = self._pools()
+        for verdict in plan.todo:
+            pools.check(wants_of(verdict.job), verdict.job.id, verdict.job.rule.span)
+        return plan, selection
+
+    def _pools(self) -> Pools:
+        cpus = self._options.jobs or len(os.sched_getaffinity(0))
+        return Pools(cpus, _memory(), _gpus(), self._options.pools)
 
     def _rounds(self, plan: Plan, selection: Selection, signals: Signals) -> bool:
         """Build until no part of the graph is unknown. False where nothing was begun after all."""
@@ -176,10 +185,9 @@ class Building:
 
     def _build(self, selection: Selection, plan: Plan, executor: Local, signals: Signals) -> None:
         self._show(BuildStarted(len(plan.of("build")), len(plan.of("follow")), len(plan.of("fresh"))))
-        cpus = self._options.jobs or len(os.sched_getaffinity(0))
         for _ in range(ROUNDS):
             self._planned_fresh = len(plan.of("fresh")) - len(self._total.built)
-            pools = Pools(cpus, _memory(), _gpus(), self._options.pools)
+            pools = self._pools()
             claim = {"ledger": str(self._ledger_path), "offline": self._options.offline}
             policy = Policy(self._options.keep_going, self._log_path, self._remove, claim)
             builder = Builder(
@@ -195,6 +203,7 @@ class Building:
             )
             outcome = builder.run()
             self._add(outcome)
+            self._session.tried |= {*outcome.built}
             if outcome.failed or outcome.interrupted or not outcome.built:
                 break
             if not plan.graph.pending and all(job.unknown is None for job in plan.graph.jobs):

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +16,26 @@ from dreammake.core.job import Put
 from dreammake.core.rows import Rows
 from dreammake.core.step import RowError, Spooled
 from dreammake.core.values import ModelSpec
-from dreammake.plan.estimate import AtMost, Prompts, asking_steps
+from dreammake.plan.estimate import AtMost, Pace, Prompts, asking_steps
 from dreammake.plan.graph import PlannedJob
 from dreammake.plan.plan import Plan, Verdict
 from dreammake.session.session import Session
 
 if TYPE_CHECKING:
-    from dreammake.run.probing import Probe
+    from dreammake.run.probing import Probe, Prober
+    from dreammake.store.prompt_cache import PromptCache
 
 
 def estimates(session: Session, plan: Plan) -> dict[str, Prompts]:
     """The prompts of every job to run that asks a model, by target."""
-    at_most = AtMost(plan.graph, lambda path: _rows_of(session, plan, path))
+    paces: dict[str, Pace] = {}
+
+    def pace_of(job: PlannedJob, spec: ModelSpec) -> Pace:
+        if spec.name not in paces:
+            paces[spec.name] = prober_of(session, plan, job, lambda line: None).pace_of(spec)
+        return paces[spec.name]
+
+    at_most = AtMost(plan.graph, lambda path: _rows_of(session, plan, path), pace_of)
     return {
         verdict.job.id: _of_job(session, plan, verdict, at_most)
         for verdict in plan.todo
@@ -53,7 +62,7 @@ def _of_job(session: Session, plan: Plan, verdict: Verdict, at_most: AtMost) -> 
         work = ProbeWork(session, plan, job, Path(folder))
         broke = False
         try:
-            _drain(session, plan, job, work)
+            drain(plan, job, work)
         except DreamError as error:
             # A later step may not bear the nulls that stand for missing answers; what was counted stays true. But an
             # endpoint that makes no sense is wrong now.
@@ -63,7 +72,7 @@ def _of_job(session: Session, plan: Plan, verdict: Verdict, at_most: AtMost) -> 
         return _sum(work, len(asking_steps(job)), broke)
 
 
-def _drain(session: Session, plan: Plan, job: PlannedJob, work: ProbeWork) -> None:
+def drain(plan: Plan, job: PlannedJob, work: ProbeWork) -> None:
     """Run the steps up to the last one that asks."""
     names = plan.graph.names(job)
     steps = list(job.rule.steps)
@@ -101,6 +110,23 @@ def _sum(work: ProbeWork, asking: int, broke: bool) -> Prompts:
     )
 
 
+def prober_of(
+    session: Session,
+    plan: Plan,
+    job: PlannedJob | None,
+    say: Callable[[str], None],
+    open_cache: Callable[[Path], PromptCache] | None = None,
+) -> Prober:
+    """What looks the requests of a job up, with the models that are its inputs."""
+    from dreammake.run.probing import Prober
+
+    inputs = () if job is None else job.inputs
+    identities = {put.path: content for put in inputs if (content := plan.contents.get(put.path))}
+    catalog, prompts = session.catalog, session.place.state / "prompts"
+    engine_of = partial(catalog.find, "models")
+    return Prober(prompts, engine_of, session.disk.locate, identities, say, open_cache)
+
+
 class StepWork:
     """The `Work` of one step of a dry run: what it asks is counted as its own. Steps read each other lazily, so the last
     one asks first."""
@@ -121,9 +147,14 @@ class StepWork:
 class ProbeWork:
     """The `Work` of a dry run: it opens inputs and looks answers up; it writes only below a folder that goes."""
 
-    def __init__(self, session: Session, plan: Plan, job: PlannedJob, folder: Path) -> None:
-        from dreammake.run.probing import Prober
-
+    def __init__(
+        self,
+        session: Session,
+        plan: Plan,
+        job: PlannedJob,
+        folder: Path,
+        open_cache: Callable[[Path], PromptCache] | None = None,
+    ) -> None:
         self.inputs: tuple[Put, ...] = job.inputs
         self.outputs: tuple[Put, ...] = job.outputs
         self._disk = session.disk
@@ -131,15 +162,7 @@ class ProbeWork:
         self._number = 0
         self.asked: list[tuple[int, Probe]] = []
         """What each step asked: its number, and the count."""
-        identities = {put.path: content for put in job.inputs if (content := plan.contents.get(put.path))}
-        catalog = session.catalog
-        self.prober = Prober(
-            session.place.state / "prompts",
-            lambda name: catalog.find("models", name),
-            self.path,
-            identities,
-            self.say,
-        )
+        self.prober = prober_of(session, plan, job, self.say, open_cache)
 
     def open(self, path: str) -> Rows:
         from dreammake.store.dataset import open_dataset

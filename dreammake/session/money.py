@@ -24,8 +24,10 @@ def check_prices(plan: Plan) -> None:
 
 def _models(plan: Plan) -> Iterator[ModelSpec]:
     for verdict in plan.todo:
-        names = plan.graph.names(verdict.job) if verdict.job.unknown is None else None
-        for step in asking_steps(verdict.job) if names is not None else ():
+        if verdict.job.unknown is not None:
+            continue
+        names = plan.graph.names(verdict.job)
+        for step in asking_steps(verdict.job):
             spec = step.values(names)["model"]
             if isinstance(spec, ModelSpec):
                 yield spec

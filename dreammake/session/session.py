@@ -36,6 +36,10 @@ class Session:
     place: Place
     overrides: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    retries_failed_rows: bool = True
+    """Whether rows that failed in an earlier build make their target stale; offline they cannot."""
+    tried: set[str] = field(default_factory=set)
+    """Targets whose rows that failed were tried by this very command."""
     _cached: dict[str, Any] = field(default_factory=dict)
     _checked: bool = False
 
@@ -78,12 +82,15 @@ class Session:
         """The plan for a selection: grown as far as fresh data tells, columns checked. Raises DreamError."""
         for _ in range(ROUNDS):
             graph = self.graph(selection.wanted)
-            plan = make_plan(graph, self.disk, self.log, selection.forced)
+            plan = make_plan(graph, self.disk, self.log, selection.forced, retry=self._retries)
             if not self._settle(plan):
                 break
         check_columns(plan.graph)
         self._check_the_rest(plan)
         return plan
+
+    def _retries(self, target: str) -> bool:
+        return self.retries_failed_rows and target not in self.tried
 
     def _check_the_rest(self, plan: Plan) -> None:
         """Check the columns of rules that are not wanted now: a Dreamfile is right as a whole, or it is not. Files

@@ -1,5 +1,5 @@
-"""SQLite as every store opens it: transactions by hand, errors in the user's words, and a write-ahead log where the file
-system can have one."""
+"""SQLite as every store opens it: transactions by hand, errors in the user's words, and a write-ahead log where the
+file system can have one."""
 
 from __future__ import annotations
 

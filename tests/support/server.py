@@ -6,9 +6,10 @@
         server.count            # how many
 
 Answers are a function of the body, so the same request has the same answer; by default they are made of a digest of
-its messages, and of its seed where there is one. `latency` is in seconds. `trouble(body, number)` may give a `Trouble`
-for the number-th request (from 0), and may be set anew while it runs. From request `hold_from` on, answers wait for
-`release()`.
+its messages, and of its seed where there is one. `latency` is in seconds, or `latency(body, number)` of the number-th
+request (from 0). `trouble(body, number)` may give a `Trouble` for it, and may be set anew while it runs. `more` is put
+into each answer's message. From request `hold_from` on, answers wait for `release()`. `port` is a free one if not
+given, so a server can come back where one was.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Trouble:
     message: str = "no"
     reset: bool = False
     cut_off: bool = False
+    code: str | int | None = None
 
 
 def digest_answer(body: Body) -> str:
@@ -52,16 +54,22 @@ class LoopbackServer:
     def __init__(
         self,
         answer: Callable[[Body], str] = digest_answer,
-        latency: float = 0.0,
+        latency: float | Callable[[Body, int], float] = 0.0,
         trouble: Callable[[Body, int], Trouble | None] = lambda body, number: None,
         hold_from: int | None = None,
+        more: Mapping[str, Any] | None = None,
+        usage: Mapping[str, Any] | None = None,
+        port: int = 0,
     ) -> None:
         self.requests: list[Body] = []
         self.headers: list[dict[str, str]] = []
         self.most_at_once = 0
         self.base_url = ""
         self._answer = answer
-        self._latency = latency
+        self._latency = latency if callable(latency) else lambda body, number: latency
+        self._more = more or {}
+        self._usage = usage or {}
+        self._port = port
         self.trouble = trouble
         self._hold_from = hold_from
         self._at_once = 0
@@ -106,7 +114,7 @@ class LoopbackServer:
         app.router.add_post("/v1/chat/completions", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
         await site.start()
         host, port = self._runner.addresses[0][:2]
         return f"http://{host}:{port}/v1"
@@ -129,8 +137,8 @@ class LoopbackServer:
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            if self._latency:
-                await asyncio.sleep(self._latency)
+            if (latency := self._latency(body, number)) > 0:
+                await asyncio.sleep(latency)
             if self._hold_from is not None and number >= self._hold_from:
                 await self._released.wait()
             return self._reply(request, body, self.trouble(body, number))
@@ -141,14 +149,17 @@ class LoopbackServer:
         from aiohttp import web
 
         if trouble is None:
-            return web.json_response(completion(body, self._answer(body)))
+            reply = completion(body, self._answer(body))
+            reply["choices"][0]["message"].update(self._more)
+            reply["usage"].update(self._usage)
+            return web.json_response(reply)
         if trouble.reset:
             request.transport.abort()
             return web.Response()
         if trouble.cut_off:
             whole = json.dumps(completion(body, self._answer(body)))
             return web.Response(text=whole[: len(whole) // 2], content_type="application/json")
-        error = {"error": {"message": trouble.message}}
+        error = {"error": {"message": trouble.message, "code": trouble.code}}
         return web.json_response(error, status=trouble.status, headers=trouble.headers)
 
 

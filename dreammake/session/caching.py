@@ -1,0 +1,150 @@
+"""Which answers the targets of a Dreamfile can reach: every job's requests are made in memory, and none is asked."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dreammake.core.cache_file import Amount, CacheFile
+from dreammake.core.diagnostic import DreamError
+from dreammake.core.values import ModelSpec
+from dreammake.lang.dreamfile import StepDecl
+from dreammake.plan.estimate import asking_steps
+from dreammake.plan.graph import PlannedJob
+from dreammake.plan.plan import Plan
+from dreammake.plan.selection import Selection, everything
+from dreammake.session.estimating import ProbeWork, drain, prober_of
+from dreammake.session.session import Session
+from dreammake.store.cache_files import cache_files, drop_unreached, remove_file, unreached
+from dreammake.store.prompt_cache import PromptCache
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(slots=True)
+class Reach:
+    """What the targets ask of each cache. Where that cannot be known, the whole file is kept: by name, by engine (of a
+    model that is still to be built), or every one."""
+
+    keys: dict[str, set[bytes]] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)
+    engines: set[str] = field(default_factory=set)
+    all: bool = False
+
+    def keeps(self, file: CacheFile) -> bool:
+        """Is the whole file kept?"""
+        built_here = file.engine in self.engines and _FINGERPRINT.fullmatch(file.model) is not None
+        return not file.damaged and (self.all or file.path.name in self.whole or built_here)
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """What no target can reach in one cache; `whole`: nothing else is in it."""
+
+    file: CacheFile
+    amount: Amount
+    whole: bool
+
+
+def garbage(session: Session) -> list[Garbage]:
+    """What the caches of a project hold in vain. Raises DreamError where the Dreamfile cannot be planned."""
+    reach = reach_of(session)
+    found = []
+    for file in cache_files(session.place.state / "prompts"):
+        if reach.keeps(file):
+            continue
+        if file.damaged:
+            found.append(Garbage(file, Amount(size=file.size), whole=True))
+            continue
+        amount = unreached(file.path, reach.keys.get(file.path.name, ()))
+        if amount.answers:
+            whole = amount.answers >= file.answers
+            found.append(Garbage(file, Amount(amount.answers, file.size, amount.cost) if whole else amount, whole))
+    return found
+
+
+def collect(session: Session, found: Iterable[Garbage]) -> None:
+    """Drop what `garbage` found; hold the build lock."""
+    reach = reach_of(session)
+    for one in found:
+        if one.whole:
+            remove_file(one.file.path)
+        else:
+            drop_unreached(one.file.path, reach.keys.get(one.file.path.name, ()))
+
+
+def reach_of(session: Session) -> Reach:
+    """What all targets of the Dreamfile can reach: those with plain names, and those that were built."""
+    reach = Reach()
+    dreamfile = session.dreamfile
+    wanted = list(everything(dreamfile))
+    for target in session.log.records():
+        if target not in wanted and session.disk.is_target(target):
+            with suppress(DreamError):  # it can be built no more
+                session.graph([target])
+                wanted.append(target)
+    plan = session.plan(Selection(tuple(wanted)))
+    for job in plan.graph.jobs:
+        _reach_of_job(session, plan, job, reach)
+    if plan.graph.pending:
+        for rule in dreamfile.rules.values():
+            for step in rule.steps:
+                if "model" in step.settings:
+                    _keep_whole(session, plan, None, step.settings["model"].value, reach)
+    return reach
+
+
+def _reach_of_job(session: Session, plan: Plan, job: PlannedJob, reach: Reach) -> None:
+    asking = asking_steps(job)
+    if not asking:
+        return
+    names = plan.graph.names(job) if job.unknown is None else None
+    specs = [step.values(names)["model"] if names is not None else step.settings["model"].value for step in asking]
+    if job.unknown is not None or not _is_known(session, plan, job, asking, specs, reach):
+        for spec in specs:
+            _keep_whole(session, plan, job, spec, reach)
+
+
+def _is_known(
+    session: Session, plan: Plan, job: PlannedJob, asking: list[StepDecl], specs: list[Any], reach: Reach
+) -> bool:
+    """Note the keys of a job's requests. False where they depend on what is not there yet."""
+    readable = all(plan.contents.get(put.path) is not None for put in job.inputs)
+    if not readable or not all(step.kind.pure for step in job.rule.steps):
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        work = ProbeWork(session, plan, job, Path(folder), lambda path: _Watched(path, reach))
+        try:
+            drain(plan, job, work)
+        except DreamError:
+            return False
+        probes = work.prober.probes
+        return len(probes) >= len(asking) and (len(probes) == 1 or not any(probe.to_run for probe in probes))
+
+
+def _keep_whole(session: Session, plan: Plan, job: PlannedJob | None, spec: Any, reach: Reach) -> None:
+    if not isinstance(spec, ModelSpec):
+        reach.all = True
+        return
+    try:
+        reach.whole.add(prober_of(session, plan, job, lambda line: None).file_of(spec))
+    except (KeyError, DreamError, OSError):
+        reach.engines.add(spec.engine)
+
+
+class _Watched(PromptCache):
+    """A cache, read-only, that notes what it is asked for."""
+
+    def __init__(self, path: Path, reach: Reach) -> None:
+        super().__init__(path, readonly=True, say=lambda line: None)
+        self._keys = reach.keys.setdefault(path.name, set())
+
+    def lookup(self, keys: Iterable[bytes], max_tokens: int | None = None) -> Any:
+        wanted = list(keys)
+        self._keys.update(wanted)
+        return super().lookup(wanted, max_tokens)
