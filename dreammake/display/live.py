@@ -93,7 +93,7 @@ class LiveDisplay:
             case JobProgress(target) if target in self._running:
                 self._running[target].take(event, self._clock())
             case JobFinished(target, seconds, changed):
-                what = facts(event.facts) if changed else "same content as before"
+                what = facts(event.facts) if changed else unchanged(event.facts)
                 words = [f"{paint(self._good, 'green')} {one_line(target)}", *[what] * bool(what), duration(seconds)]
                 self._end(target, "  ".join(words))
             case JobFailed(target, will_retry=True):

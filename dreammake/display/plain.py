@@ -56,7 +56,7 @@ class PlainDisplay:
                 self._progress(event)
             case JobFinished(target, seconds, changed):
                 self._told.pop(target, None)
-                what = facts(event.facts) if changed else "same content as before"
+                what = facts(event.facts) if changed else unchanged(event.facts)
                 self._say(
                     "done", target, f"{what} in {duration(seconds)}" if what else f"in {duration(seconds)}", "green"
                 )

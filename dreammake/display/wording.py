@@ -43,6 +43,12 @@ def rest(left: Mapping[str, Any]) -> str:
     return "left to do: " + ", ".join([*parts, *([dollars(left["cost"])] if left["cost"] else [])])
 
 
+def unchanged(found: Mapping[str, Any]) -> str:
+    """What a job that made the same again did: `same content as before, 3 prompts asked, 2 rows failed`."""
+    parts = {name: found.get(name) for name in ("prompts_asked", "failed_rows", "cost")}
+    return ", ".join(["same content as before", *filter(None, [facts(parts)])])
+
+
 def facts(found: Mapping[str, Any]) -> str:
     """What a job made: `1,000 rows, 12 prompts asked, 988 cached, 310k tokens, $0.42, loss 0.7`."""
     rows, asked, cached = (found.get(name) for name in ("rows", "prompts_asked", "prompts_cached"))
@@ -51,6 +57,8 @@ def facts(found: Mapping[str, Any]) -> str:
         parts.append(prompts(asked or 0, cached or 0))
     if found.get("failed_rows"):
         parts.append(f"{count(found['failed_rows'], 'row')} failed")
+    if found.get("cut_answers"):
+        parts.append(f"{count(found['cut_answers'], 'answer')} cut off")
     if used := found.get("tokens") or (found.get("prompt_tokens") or 0) + (found.get("completion_tokens") or 0):
         parts.append(tokens(used))
     if found.get("cost"):

@@ -138,6 +138,10 @@ class Dispatch:
         self._give_up([*self._paused, *self._waiting], _INTERRUPTED)
         for copy in self._copies:
             await copy.endpoint.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}  # litellm has some of its own
+        for other in left:
+            other.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def _send(self) -> None:
         """Give waiting requests to endpoints while there is room."""

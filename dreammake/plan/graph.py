@@ -185,9 +185,9 @@ class GraphBuilder:
             job.unknown = unknown
             found = [(Put(None, normal(unknown.target)), rule.span)]
         job.inputs, job.roles = self._with_implied(job, found)
+        places = {put.path: place for put, place in found}
         for put in reversed(job.inputs):
-            span = next((place for other, place in found if other.path == put.path), rule.span)
-            self._stack.append((put.path, span, rule.name))
+            self._stack.append((put.path, places.get(put.path, rule.span), rule.name))
 
     def _made_by(self, rule: Rule) -> Kind:
         """What the rule makes: a function that takes `output` writes plain files. Raises DreamError for a function that
@@ -255,17 +255,15 @@ class GraphBuilder:
         makers = self.graph.makers
         waiting: dict[PlannedJob, int] = {}
         for job in self.graph.jobs:
-            puts = job.inputs
-            for at, put in enumerate(puts):
-                maker = makers.get(put.path)
-                if maker is None:
-                    continue
-                if maker not in job.needs:
+            found = [makers.get(put.path) for put in job.inputs]
+            job.inputs = tuple(
+                put if maker is None else Put(put.name, put.path, maker.outputs[0].kind)
+                for put, maker in zip(job.inputs, found, strict=True)
+            )
+            for maker in dict.fromkeys(found):
+                if maker is not None:
                     job.needs.append(maker)
                     maker.needed_by.append(job)
-                kind = maker.outputs[0].kind
-                if put.kind != kind:
-                    job.inputs = (*job.inputs[:at], Put(put.name, put.path, kind), *job.inputs[at + 1 :])
             waiting[job] = len(job.needs)
         ready = [job for job in reversed(self.graph.jobs) if not waiting[job]]
         order: list[PlannedJob] = []

@@ -39,6 +39,8 @@ class Stats:
     cached: int = 0
     asked: int = 0
     failed: int = 0
+    cut: int = 0
+    """Answers that `max_tokens` cut off, kept ones too."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float = 0.0
@@ -169,6 +171,7 @@ class _Asking:
                 if self._held and (answer := self._held[0].answer) is not None:
                     self._check()
                     self._forget(self._held.popleft())
+                    self._asker.stats.cut += answer.finish_reason == "length"
                     yield answer
                 elif more and len(self._held) < self._bound():
                     chunk = _chunk(source)
@@ -214,7 +217,8 @@ class _Asking:
         found = self._reading.find(entry.attempt for entry in entries)
         missing = []
         for entry in entries:
-            entry.answer = found.get(id(entry.attempt))
+            # Offline, what cannot be read is all there is.
+            entry.answer = found.get(id(entry.attempt)) or (entry.attempt.unread if self._asker.offline else None)
             if entry.answer is None:
                 entry.ask = self._ask(entry.attempt)
                 missing.append(entry)

@@ -14,13 +14,14 @@ from dreammake.store.prompt_cache import PromptCache
 class Attempt:
     """One request with its key and occurrence: its first attempt, or the one that it has come to.
 
-    `asked` counts how often this build asked for it.
+    `asked` counts how often this build asked for it; `unread` is the last of the kept answers that cannot be read.
     """
 
     request: Request
     key: bytes
     occurrence: int
     asked: int = 0
+    unread: Answer | None = None
 
 
 class Reading:
@@ -45,6 +46,7 @@ class Reading:
                 if self.reads(answer):
                     found[id(attempt)] = answer
                 else:
+                    attempt.unread = answer
                     self._pass_over(attempt)
                     later.append(attempt)
             wanted = later

@@ -186,6 +186,8 @@ class JobWork:
                 "completion_tokens": stats.completion_tokens,
                 "cost": stats.cost,
             }
+            if stats.cut:
+                facts["cut_answers"] = stats.cut
         return facts
 
     def close(self) -> None:

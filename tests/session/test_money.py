@@ -54,7 +54,9 @@ def cost_of(server: LoopbackServer) -> float:
 def finished(project: Project, *words: str) -> tuple[int, dict[str, Any], list[dict[str, Any]]]:
     """Exit code of a build, its last event, and the diagnostics of the jobs that failed."""
     result = project.run(*words, "--json")
-    failed = [diagnostic for event in result.events if event["event"] == "job-failed" for diagnostic in event["diagnostics"]]
+    failed = [
+        diagnostic for event in result.events if event["event"] == "job-failed" for diagnostic in event["diagnostics"]
+    ]
     return result.code, result.events[-1], failed
 
 
