@@ -25,7 +25,7 @@ from dreammake.display.amounts import duration, rate
 from dreammake.display.cells import one_line
 from dreammake.display.stream import QuietStream
 from dreammake.display.style import Style
-from dreammake.display.wording import beginning, ending, facts, failure, measures, retry
+from dreammake.display.wording import beginning, ending, facts, failure, measures, retry, unchanged
 
 if TYPE_CHECKING:
     from dreammake.display.region import Row

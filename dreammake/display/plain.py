@@ -21,7 +21,7 @@ from dreammake.display.amounts import count, duration
 from dreammake.display.cells import one_line
 from dreammake.display.stream import QuietStream
 from dreammake.display.style import Style
-from dreammake.display.wording import beginning, ending, facts, failure, measures, prompts, retry
+from dreammake.display.wording import beginning, ending, facts, failure, measures, prompts, retry, unchanged
 
 FLUSH_EVERY = 0.1
 """Seconds between two writes: ten thousand lines are not ten thousand writes."""

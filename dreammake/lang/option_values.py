@@ -113,7 +113,7 @@ def checked_model(spec: ModelSpec, span: Span, catalog: Catalog, spans: Mapping[
             errors.add(wrong.code, wrong.message, place, hint=wrong.hint)
     errors.check()
     SECRETS.reveal(spec.model)
-    SECRETS.add(options.get("api_key"), f"(the api_key of {spec.name})", "api_key")
+    SECRETS.add(options.get("api_key"), f"key({spec.name})", "api_key")
     return ModelSpec(spec.name, spec.model, spec.engine, options, spec.target)
 
 

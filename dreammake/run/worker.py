@@ -51,13 +51,8 @@ class Finisher:
 
     def _work(self) -> None:
         while True:
-            finish = self._given.get()
-            try:
-                self._send({"done": finish()})
-            except BaseException as error:
-                self._send(_failure(error))
-            finally:
-                self._busy.release()
+            self._send(_ended(self._given.get()))
+            self._busy.release()
 
 
 class Worker:
@@ -142,22 +137,21 @@ class Worker:
             self._send(_failure(KeyboardInterrupt()))
             return
         self._log.begin(document["claim"].get("log"))
+        finish, failure = None, None
         try:
             if "gpus" in document["claim"]:
                 os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(document["claim"]["gpus"])
             finish = self._performer.perform(Job.from_json(document["job"]), document["claim"])
-            if not self._jobs:
-                self._finisher.wait()
-                self._send({"done": finish()})
-                return
         except BaseException as error:
-            self._finisher.wait()
-            self._send(_failure(error))
+            failure = _failure(error)
+        # The log is at its place before anybody hears that the job ended.
+        self._log.end()
+        if finish is not None and self._jobs:
+            # Somebody waits: its command runs while the disk is busy with the outputs of this one.
+            self._finisher.take(finish)
             return
-        finally:
-            self._log.end()
-        # Somebody waits: its command runs while the disk is busy with the outputs of this one.
-        self._finisher.take(finish)
+        self._finisher.wait()
+        self._send(failure or _ended(finish))
 
     def _send(self, message: Mapping[str, Any]) -> None:
         line = json.dumps(message, default=str).encode() + b"\n"
@@ -166,6 +160,15 @@ class Worker:
                 self._connection.sendall(line)
             except OSError:
                 self._ended = True
+
+
+def _ended(finish: Finish | None) -> dict[str, Any]:
+    """The message for a job whose steps ran: its outputs are put in place."""
+    assert finish is not None
+    try:
+        return {"done": finish()}
+    except BaseException as error:
+        return _failure(error)
 
 
 def _failure(error: BaseException) -> dict[str, Any]:

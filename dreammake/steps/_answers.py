@@ -15,7 +15,8 @@ from dreammake.steps._schema import json_schema
 
 
 class AnswerReader:
-    """What a step makes of each answer. `columns` are those it writes: a field named NAME stands in place of the text."""
+    """What a step makes of each answer. `columns` are those it writes: a field named NAME stands in place of the
+    text."""
 
     def __init__(self, options: Any, name: str) -> None:
         self._name = name

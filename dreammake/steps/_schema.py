@@ -12,11 +12,13 @@ from dreammake.core.values import Function, TypeName
 
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _CHECKED = frozenset(
-    """type enum const properties required additionalProperties items minItems maxItems minLength maxLength minimum
-    maximum exclusiveMinimum exclusiveMaximum pattern anyOf oneOf allOf $ref""".split()
+    ["type", "enum", "const", "properties", "required", "additionalProperties", "items", "minItems", "maxItems"]
+    + ["minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern"]
+    + ["anyOf", "oneOf", "allOf", "$ref"]
 )
 _IGNORED = frozenset(
-    "title description default examples format deprecated $schema $id $comment $defs definitions".split()
+    ["title", "description", "default", "examples", "format", "deprecated", "$schema", "$id", "$comment"]
+    + ["$defs", "definitions"]
 )
 """They tell something, and refuse no answer."""
 _EXAMPLE = 'write `schema: {"name": str, "tags": [str], "label": one_of("yes", "no")}`'

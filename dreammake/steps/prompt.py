@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 class Prompt(Step):
     """Asks a model once for each row, and writes the answer, without blanks around it, as the column NAME.
 
-    With `n` above 1 the column holds lists. With a `schema` the answer is a JSON object, and each of its fields a column,
-    too; a text that does not fit is asked for again, and is never guessed at. An answer is kept as soon as it comes, so a row is asked again only when
-    its request changes: inserting, removing or reordering rows asks nothing again, and raising `n` asks the difference.
+    With `n` above 1 the column holds lists. With a `schema` the answer is a JSON object, and each of its fields a
+    column, too; a text that does not fit is asked for again, and never guessed at. An answer is kept as soon as it
+    comes, so a row is asked again only when its request changes: inserting, removing or reordering rows asks nothing
+    again, and raising `n` asks the difference. Rows that failed are in the error table: `dreammake show TARGET
+    --errors`.
     """
 
     named = "column"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dreammake.core import fingerprint
+from dreammake.core.secrets import SECRETS
 from dreammake.core.step import RowError
 from dreammake.store.files import ERRORS
 
@@ -40,7 +41,7 @@ class ErrorTable:
         if error.answer is not None:
             fields["answer"] = error.answer
         line = json.dumps(fields | {"values": error.values}, ensure_ascii=False, default=_in_words)
-        self._file.write(line.encode("utf-8", "replace").decode() + "\n")
+        self._file.write(SECRETS.hide(line).encode("utf-8", "replace").decode() + "\n")
 
     def move_to(self, place: Path) -> None:
         """Go on at `place`. Nothing happens where no row failed, or where the file went away with its target."""
