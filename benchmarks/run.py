@@ -3,6 +3,7 @@
 python benchmarks/run.py                        all cases at full size: about an hour, most of it Snakemake
 python benchmarks/run.py build_tools --size 500 --runs 3 --tools dreammake doit make
 python benchmarks/run.py data_steps
+python benchmarks/run.py prompts --rows 100000
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from pathlib import Path
 
 import build_tools
 import data_steps
+import prompts
 from results import Result, table
 from tools import version_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-_TITLES = {"build_tools": "Build tools", "data_steps": "Data steps"}
+_TITLES = {"build_tools": "Build tools", "data_steps": "Data steps", "prompts": "Prompts"}
 
 
 def main() -> int:
@@ -70,6 +72,8 @@ def _arguments() -> argparse.Namespace:
 def _cases(group: str, folder: Path, arguments: argparse.Namespace) -> Iterator[Result]:
     if group == "build_tools":
         return build_tools.cases(folder, arguments.size, arguments.runs, arguments.tools)
+    if group == "prompts":
+        return prompts.cases(folder, arguments.rows, arguments.runs)
     return data_steps.cases(folder, arguments.rows, arguments.runs)
 
 

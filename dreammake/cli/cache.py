@@ -55,7 +55,7 @@ def _gc(session: Any, arguments: argparse.Namespace) -> int:
     with locked(session, wanted=not dry):
         found = garbage(session)
         if not dry:
-            collect(session, found)
+            collect(found)
     if arguments.json:
         parts = [
             {**file_json(one.file), "answers": one.amount.answers, "size": one.amount.size, "cost": one.amount.cost}

@@ -17,6 +17,8 @@ Group = Literal["steps", "models", "trainers", "executors"]
 _PACKAGE = Path(__file__).parent.parent
 _FILE_OF = {"api": "openai_http", "sentence-transformers": "sentence_transformers"}
 """Names that are no file names."""
+_EMBEDDER_OF = {"api": "_openai_embeddings"}
+"""Files of engines that ask one class for answers and another one for embeddings."""
 
 
 class Catalog:
@@ -29,6 +31,13 @@ class Catalog:
             return _class_of(importlib.import_module(f"dreammake.{group}.{file}"))
         point = self._plugins(group).get(name)
         return point.load() if point is not None else None
+
+    def embedder(self, name: str) -> Any | None:
+        """The class that makes embeddings with the engine of a name; None where it makes none, or is unknown."""
+        if name in _EMBEDDER_OF:
+            return _class_of(importlib.import_module(f"dreammake.models.{_EMBEDDER_OF[name]}"))
+        found = self.find("models", name)
+        return found if hasattr(found, "embed") else None
 
     def names(self, group: Group) -> list[str]:
         """All known names, sorted."""

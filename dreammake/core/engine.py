@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from dreammake.core.options import (
+    Bool,
     Dict,
     Float,
     Int,
@@ -19,6 +20,10 @@ from dreammake.core.options import (
 from dreammake.core.prices import PriceOption
 from dreammake.core.values import NOTHING, ModelSpec
 
+if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -26,12 +31,14 @@ class Request:
 
     Everything else that shapes the answer (temperature, seed, ...) is in the model's options.
     `schema` is a JSON Schema that the answer should fit. `attempt` is above 0 where earlier answers to the same request
-    could not be read: it makes this one another sample.
+    could not be read: it makes this one another sample. With `truncate`, a request that is too long for the model is
+    asked with less text at the end.
     """
 
     messages: tuple[Mapping[str, Any], ...]
     schema: Mapping[str, Any] | None = None
     attempt: int = 0
+    truncate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,31 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
+class EmbedderOptions(OptionSet):
+    """What every embedding model on this machine takes."""
+
+    prompt = Str("A text that stands before each text: the instruction that the model was trained with.", default=None)
+    normalize = Bool("Scale each vector to length 1.", default=False)
+    batch_size = Int("Texts of a batch.", unit="texts", default=32, at_least=1, result=False)
+
+
+class Embedder(Protocol):
+    """A running embedding model: `Embedder(spec, context)`, made and kept as an `Engine` is; it may have `heavy`,
+    `weights` and `settled` too.
+
+    `embed` gives one row of float32 for each text, in their order: texts x dimensions. The same text has the same
+    vector up to rounding, whatever stands beside it; so one can be kept under its text and the model's identity
+    (`run.request_key.use_for`). Raises DreamError (exit code 1) where a text cannot be embedded.
+    """
+
+    Options: ClassVar[type[OptionSet]]
+    version: ClassVar[int]
+
+    def embed(self, texts: Sequence[str]) -> NDArray[float32]: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class EngineContext:
     """What an engine gets when it is made: `Engine(spec, context)`.
@@ -192,12 +224,15 @@ def _is_closed(schema: Any) -> bool:
     return True
 
 
+SCHEMA_WORDS = "\n\nAnswer with one JSON object that fits this JSON Schema, and with nothing else:\n"
+
+
 def told_schema(request: Request) -> Request:
     """The request to a model that takes no JSON Schema: its last message tells what the answer must look like."""
     *before, last = request.messages
     schema = json.dumps(request.schema, ensure_ascii=False)
-    words = f"Answer with one JSON object that fits this JSON Schema, and with nothing else:\n{schema}"
+    words = f"{SCHEMA_WORDS}{schema}"
     said = last.get("content", "")
-    content = [*said, {"type": "text", "text": words}] if isinstance(said, list) else f"{said}\n\n{words}"
+    content = [*said, {"type": "text", "text": words.lstrip()}] if isinstance(said, list) else f"{said}{words}"
     told = {**last, "content": content}
     return replace(request, messages=(*before, told), schema=None)

@@ -52,8 +52,6 @@ class Job:
     steps: tuple[StepCall, ...]
     resources: Mapping[str, Any] = NOTHING
     card: Mapping[str, Any] = NOTHING
-    environment: Mapping[str, str] = NOTHING
-    """Names of secrets' variables and their values; sent to the worker, written nowhere."""
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Generic, Literal, TypeVar, overload
 
-from dreammake.core.values import Function, ModelSpec, RowExpression, Secret, Template
+from dreammake.core.values import Function, ModelSpec, RowExpression, Template
 
 T = TypeVar("T", covariant=True)
 When = Literal["reading", "row", "text"]
@@ -91,7 +91,7 @@ class Str(Option[str]):
     takes = "a text"
 
     def read(self, value: Any) -> Any:
-        if not isinstance(value, str | Secret):
+        if not isinstance(value, str):
             raise self.wrong(value)
         return value
 
@@ -177,18 +177,14 @@ class Strings(Option[list[str]]):
 
 
 class OneOrMore(Option[Any]):
-    """A text, or a list of texts that may be from `env()`; a list of one is that one."""
+    """A text, or a list of texts; a list of one is that one."""
 
     takes = "a text, or a list of texts"
 
     def read(self, value: Any) -> Any:
-        if isinstance(value, str | Secret):
+        if isinstance(value, str):
             return value
-        if (
-            not isinstance(value, list | tuple)
-            or not value
-            or not all(isinstance(item, str | Secret) for item in value)
-        ):
+        if not isinstance(value, list | tuple) or not value or not all(isinstance(item, str) for item in value):
             raise self.wrong(value)
         return list(value) if len(value) > 1 else value[0]
 

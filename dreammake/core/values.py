@@ -7,7 +7,7 @@ recipes are made of these, so a worker needs no Dreamfile to read them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 Captured = Mapping[str, Any]
@@ -90,19 +90,8 @@ class TypeName:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """A value from `env()`: used by a job, and written in no cache, log or recipe."""
-
-    variable: str
-    value: str = field(repr=False)
-
-    def __str__(self) -> str:
-        return self.value
-
-
 def to_json(value: Any) -> Any:
-    """The JSON form of an option's value. Secrets become the name of their variable."""
+    """The JSON form of an option's value, secrets and all: what writes it, hides them (`core.secrets`)."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
     match value:
@@ -123,28 +112,24 @@ def to_json(value: Any) -> Any:
             return {"$function": function, "args": to_json(args), "kwargs": to_json(kwargs)}
         case TypeName(name):
             return {"$type": name}
-        case Secret(variable):
-            return {"$secret": variable}
     raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
 
 
-def from_json(value: Any, environment: Mapping[str, str] = NOTHING) -> Any:
-    """The value behind its JSON form; secrets are read from `environment` again."""
+def from_json(value: Any, _environment: Mapping[str, str] = NOTHING) -> Any:
+    """The value behind its JSON form."""
     match value:
         case list():
-            return [from_json(item, environment) for item in value]
+            return [from_json(item) for item in value]
         case {"$template": source, "captured": captured}:
-            return Template(source, from_json(captured, environment))
+            return Template(source, from_json(captured))
         case {"$expression": tree, "text": text, "captured": captured}:
-            return RowExpression(tree, text, from_json(captured, environment))
+            return RowExpression(tree, text, from_json(captured))
         case {"$model": {"name": name, "model": model, "engine": engine, "target": target, "options": options}}:
-            return ModelSpec(name, model, engine, from_json(options, environment), target)
+            return ModelSpec(name, model, engine, from_json(options), target)
         case {"$function": function, "args": args, "kwargs": kwargs}:
-            return Function(function, tuple(from_json(args, environment)), from_json(kwargs, environment))
+            return Function(function, tuple(from_json(args)), from_json(kwargs))
         case {"$type": name}:
             return TypeName(name)
-        case {"$secret": variable}:
-            return Secret(variable, environment.get(variable, ""))
         case dict():
-            return {key: from_json(item, environment) for key, item in value.items()}
+            return {key: from_json(item) for key, item in value.items()}
     return value

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dreammake.core.options import describe
-from dreammake.core.values import Secret
 from dreammake.lang.limits import MAX_BITS, Budget, TooMuch, check_items, check_text, made, weigh
 
 _NUMBERS: frozenset[Any] = frozenset({int, float, bool})
@@ -44,8 +43,6 @@ def kind(value: Any) -> str:
             return "a list"
         case Mapping():
             return "a dict"
-        case Secret():
-            return "a secret"
     return describe(value)
 
 
@@ -55,9 +52,7 @@ def _null_hint(*values: Any) -> str:
 
 def _unfit(sign: str, a: Any, b: Any) -> Unfit:
     hint = _null_hint(a, b)
-    if isinstance(a, Secret) or isinstance(b, Secret):
-        hint = "a value from env() is kept out of texts, so that it is written nowhere"
-    elif sign == "+" and isinstance(a, str) != isinstance(b, str) and not hint:
+    if sign == "+" and isinstance(a, str) != isinstance(b, str) and not hint:
         hint = 'write `str(x)`, or an f-string: f"…{x}…"'
     elif sign == "%" and isinstance(a, str):
         hint = 'write an f-string: f"…{x}…"'

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from dreammake.core.engine import Answer, Ask, Failure, request_body, told_schema
@@ -29,6 +30,11 @@ _UNKNOWN_LIMIT = re.compile(
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """The body of a request."""
+    return _encode(body).encode("utf-8", "replace")
+
+
 class HTTPEndpoint:
     """Posts chat completions to `base`, over connections that are kept open.
 
@@ -36,11 +42,13 @@ class HTTPEndpoint:
     of tokens goes under its other name.
     """
 
+    path = "chat/completions"
+
     def __init__(self, spec: ModelSpec, model: str, base: str, key: str | None, timeout: float, newer: bool) -> None:
         self.name = base
         self._spec = spec
         self._model = model
-        self._url = f"{base}/chat/completions"
+        self._url = f"{base}/{self.path}"
         self._key = key
         self._timeout = timeout
         self._newer = newer
@@ -86,7 +94,10 @@ class HTTPEndpoint:
             if status in (400, 422) and self._learns(content, ask):
                 return content
             return refusal(status, headers, content, self._spec.model, self._url)
-        return read_completion(content, time.monotonic() - started) or self._unreadable(content)
+        return self._read(content, time.monotonic() - started) or self._unreadable(content)
+
+    def _read(self, content: bytes, seconds: float) -> Answer | None:
+        return read_completion(content, seconds)
 
     def _payload(self, ask: Ask) -> bytes:
         if ask.request.schema is not None and not self._takes_schemas:
@@ -95,7 +106,7 @@ class HTTPEndpoint:
         body["model"] = self._model
         if self._newer and "max_tokens" in body:
             body["max_completion_tokens"] = body.pop("max_tokens")
-        return _encode(body).encode("utf-8", "replace")
+        return encoded(body)
 
     def _learns(self, content: bytes, ask: Ask) -> bool:
         """Whether an error says that a field of the request is not known here, and the next one is without it."""

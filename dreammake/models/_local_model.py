@@ -22,7 +22,7 @@ ADAPTER_FILE = "adapter_config.json"
 
 
 def content_of(spec: ModelSpec, path: Callable[[str], Path]) -> Path | None:
-    """The file or folder whose content is the model; None for a name on the Hub. Raises DreamError `missing-package`."""
+    """The file or folder whose content is the model; None for a name on the Hub."""
     return needed_gguf() if spec.model == EMBEDDED else found_at(spec.model, path)
 
 
@@ -67,6 +67,9 @@ def chat_template_of(value: str, path: Callable[[str], Path]) -> str:
 def opening(spec: ModelSpec) -> Iterator[None]:
     """What a library says against a model becomes a DreamError: `no-such-model`, `missing-package`, `out-of-memory`."""
     try:
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
         yield
     except DreamError:
         raise

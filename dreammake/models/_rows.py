@@ -86,7 +86,8 @@ class Sampler:
             self._counts.scatter_add_(1, input_ids[:, -1:], torch.ones_like(input_ids[:, -1:], dtype=torch.float32))
         presence = torch.tensor([[row.presence_penalty] for row in self._penalties], device=scores.device)
         frequency = torch.tensor([[row.frequency_penalty] for row in self._penalties], device=scores.device)
-        return presence * (self._counts > 0) + frequency * self._counts
+        penalty: Tensor = presence * (self._counts > 0) + frequency * self._counts
+        return penalty
 
     def _sample(self, scores: Tensor) -> Tensor:
         probabilities = (scores / self._temperatures).softmax(-1)

@@ -67,12 +67,17 @@ def refusal(
             after = wait_of(headers, b"")
             crowded = status == 529 or (status == 503 and after is not None)
             return Trouble(Failure("server-error", f"the server failed ({said})"), True, after, crowded=crowded)
-        case 400 | 413 | 422 if _OVERFLOW.search(content.decode("utf-8", "replace")):
-            hint = "shorten the prompt, lower `max_tokens`, or take a model with a longer context"
-            return Trouble(
-                Failure("context-overflow", f"the request is longer than the model takes ({said})", hint), False
-            )
+        case 400 | 413 | 422 if (too_long := overflow(content.decode("utf-8", "replace"), said)) is not None:
+            return Trouble(too_long, False)
     return Trouble(Failure("bad-request", f"the server refused the request ({said})"), False)
+
+
+def overflow(answer: str, said: str) -> Failure | None:
+    """The failure where an answer tells that a request is too long for the model; `said` is that answer in short."""
+    if _OVERFLOW.search(answer) is None:
+        return None
+    hint = "shorten the prompt, lower `max_tokens`, take a model with a longer context, or say `truncate: True`"
+    return Failure("context-overflow", f"the request is longer than the model takes ({said})", hint)
 
 
 def reason(content: bytes) -> str:

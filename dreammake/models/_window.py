@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 LEAST = 4
 """A window is not made smaller than this, unless the user's `concurrency` is smaller itself."""
-MANY = 16
+MANY = 32
 """So many refusals in a row say that the endpoint takes nothing for now."""
 LONGEST_PAUSE = 60.0
 _FIRST_PAUSE = 0.02
@@ -18,10 +18,10 @@ _LONGER = 1.12
 class Window:
     """Halves when the endpoint refuses requests as too many, grows by one with each windowful of answers.
 
-    A refused request waits for as long as the endpoint asks (Retry-After, in seconds), and when many in a row are
-    refused, all wait. Where the endpoint asks nothing, all wait for a random part of a pause that grows, up to a minute,
-    until something is answered again. Requests that were under way together and are refused together are one refusal:
-    each request brings back the `round` in which it began.
+    A refused request waits for as long as the endpoint asks (Retry-After, in seconds); when many in a row are refused,
+    all wait. Where the endpoint asks nothing, all wait for a random part of a pause that grows, up to a minute, until
+    something is answered again. Requests that were under way together and are refused together are one refusal: each
+    request brings back the `round` in which it began.
     """
 
     def __init__(self, most: int, chance: Callable[[], float] = random.random) -> None:
@@ -55,6 +55,7 @@ class Window:
             if after is None:
                 self.close_until(now + self._chance() * min(_FIRST_PAUSE * _LONGER**self._refused, LONGEST_PAUSE))
         if after is not None and self._in_a_row >= MANY:
+            self._in_a_row = 0
             self.close_until(now + after)
 
     def close_until(self, moment: float) -> None:

@@ -15,7 +15,7 @@ from dreammake.core.engine import Answer, Ask, EngineContext, Failure, ModelOpti
 from dreammake.core.options import Int
 from dreammake.core.values import ModelSpec
 from dreammake.models._completion import read_completion
-from dreammake.models._trouble import message_of
+from dreammake.models._trouble import message_of, overflow
 
 _MOST_BY_ITSELF = 8
 
@@ -136,4 +136,5 @@ def _defaults() -> dict[str, Any]:
 
 
 def _failed(message: str) -> Answer:
-    return Answer(None, "error", error=Failure("bad-request", f"llama.cpp refused the request: {message}"))
+    failure = overflow(message, message) or Failure("bad-request", f"llama.cpp refused the request: {message}")
+    return Answer(None, "error", error=failure)

@@ -9,14 +9,29 @@ from typing import Any
 
 from dreammake.core.diagnostic import fail
 from dreammake.core.engine import Answer, Ask, EngineContext, ModelOptions
-from dreammake.core.options import Float, Int, OneOrMore, Str
-from dreammake.core.values import ModelSpec, Secret
+from dreammake.core.options import Float, Int, OneOrMore, Str, Wrong, describe
+from dreammake.core.values import ModelSpec
 from dreammake.models._dispatch import Dispatch, Endpoint
 from dreammake.models._endpoint import HTTPEndpoint
 from dreammake.models._litellm import LiteLLM, is_known_provider
 from dreammake.models._rate import Rate, rate_file
 
 OPENAI = "https://api.openai.com/v1"
+_ADDRESS = re.compile(r"https?://[^/?#\s]+")
+_WRITE_IT = "write it as `http://host:port/v1`"
+
+
+class Addresses(OneOrMore):
+    """One endpoint, or several."""
+
+    takes = "an address, or a list of addresses"
+
+    def read(self, value: Any) -> Any:
+        value = super().read(value)
+        for url in _listed(value):
+            if not _ADDRESS.match(url):
+                raise Wrong(f"`{self.name}` takes an address, not {describe(url)}", _WRITE_IT, "bad-endpoint")
+        return value
 
 
 class OpenAIHTTP:
@@ -29,11 +44,11 @@ class OpenAIHTTP:
 
     A list as `base_url` is copies of one model, which share one queue: who is free takes the next request, and an
     address that is gone is left out while others live. The first of the list stands for the model in the cache, so
-    adding copies asks nothing again.
+    adding copies asks nothing again; copies under `replicas` do not even make a target stale.
 
     A request that fails for a passing reason (a server's error, a lost connection) is tried again, later each time.
-    Where the endpoint gets too many requests, fewer are sent at once, and none before it says. `rpm` and `tpm` are
-    limits of the whole build; `concurrency` is of each job and each address.
+    Where the endpoint refuses requests as too many, they wait for as long as it says, and fewer are sent at once.
+    `rpm` and `tpm` are limits of the whole build; `concurrency` is of each job and each address.
     """
 
     version = 1
@@ -41,8 +56,8 @@ class OpenAIHTTP:
     structured = True
 
     class Options(ModelOptions):
-        base_url = OneOrMore("The endpoint, up to and with `/v1`; or several that serve the same model.", default=None)
-        replicas = OneOrMore("More endpoints that serve the same model.", default=None, result=False)
+        base_url = Addresses("The endpoint, up to and with `/v1`; or several that serve the same model.", default=None)
+        replicas = Addresses("More endpoints that serve the same model.", default=None, result=False)
         api_base = Str("Where litellm finds the provider, if elsewhere than usual.", default=None)
         api_key = Str(
             'The key; else OPENAI_API_KEY, or the provider\'s variable. Write env("NAME") to keep it out of the '
@@ -77,7 +92,7 @@ class OpenAIHTTP:
             return spec
         for url in urls:
             _check_address(spec, str(url))
-        first, *others = (url if isinstance(url, Secret) else str(url).rstrip("/") for url in urls)
+        first, *others = (str(url).rstrip("/") for url in urls)
         spec = spec.with_options(base_url=first)
         return spec.with_options(replicas=others) if others else spec
 
@@ -133,9 +148,9 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _check_address(spec: ModelSpec, url: str) -> None:
-    if not re.match(r"https?://[^/?#\s]+", url):
+    if not _ADDRESS.match(url):
         fail(
             "bad-endpoint",
             f"the `base_url` of the model `{spec.name}` is no address: {url}",
-            hint="write it as `http://host:port/v1`",
+            hint=_WRITE_IT,
         )

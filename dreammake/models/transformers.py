@@ -179,8 +179,8 @@ class Transformers:
         return waiting
 
     def _waiting(self, ask: Ask, done: Done) -> _Waiting:
-        options = {**self._own, **{name: value for name, value in _options(self._spec, ask).items() if value is not None}}
-        extra = options.get("extra") or {}
+        options = self._own | {name: value for name, value in _options(self._spec, ask).items() if value is not None}
+        extra = options.get("extra") or NOTHING
         ids = self._ids(ask.request.messages)
         room = _LONGEST if self._context is None else self._context - len(ids)
         limit = ask.max_tokens or room
@@ -317,10 +317,11 @@ def _text_of(content: Any) -> str:
 
 def _bytes_a_token(model: Any) -> int:
     """Memory that one token of one row takes in the cache of keys and values."""
-    config = model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", 1)
-    size = getattr(config, "head_dim", None) or config.hidden_size // getattr(config, "num_attention_heads", 1)
-    return 2 * int(getattr(config, "num_hidden_layers", 1)) * int(heads) * int(size) * int(model.dtype.itemsize)
+    config: Any = model.config.get_text_config()
+    heads = int(config.num_attention_heads)
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    kept = getattr(config, "num_key_value_heads", None) or heads
+    return int(2 * config.num_hidden_layers * kept * size * model.dtype.itemsize)
 
 
 def _free_memory() -> int | None:

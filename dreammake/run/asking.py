@@ -154,8 +154,7 @@ class _Asking:
         self._cache = asker.cache_of(use)
         self._reading = Reading(use, self._cache, reader)
         self._spending = Spending(use.spec, asker.ledger, self._cache)
-        again = None if reader is None else self._again
-        self._flow = Flow(self._cache, use.max_tokens, asker.stats.add, self._spending, again)
+        self._flow = Flow(self._cache, use.max_tokens, asker.stats.add, self._spending, self._again)
         self._lane: Lane | None = None
         self._held: deque[Entry] = deque()
         self._asking: dict[bytes, Entry] = {}

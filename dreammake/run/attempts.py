@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dreammake.core.engine import Answer, Reader, Request
 from dreammake.run.request_key import Use
+from dreammake.run.shortening import MOST_TIMES, shortened
 from dreammake.store.prompt_cache import PromptCache
 
 
@@ -14,13 +15,15 @@ from dreammake.store.prompt_cache import PromptCache
 class Attempt:
     """One request with its key and occurrence: its first attempt, or the one that it has come to.
 
-    `asked` counts how often this build asked for it; `unread` is the last of the kept answers that cannot be read.
+    `asked` counts how often this build asked for it, `shortened` how often it was made shorter; `unread` is the last of
+    the kept answers that cannot be read.
     """
 
     request: Request
     key: bytes
     occurrence: int
     asked: int = 0
+    shortened: int = 0
     unread: Answer | None = None
 
 
@@ -35,7 +38,7 @@ class Reading:
     def find(self, attempts: Iterable[Attempt]) -> dict[int, Answer]:
         """The kept answers that can be read, by `id` of the attempt. The others are left at the attempt to ask."""
         found: dict[int, Answer] = {}
-        wanted = list(attempts)
+        wanted = all_ = list(attempts)
         while wanted:
             answers = self._cache.lookup([attempt.key for attempt in wanted], self._use.max_tokens)
             later = []
@@ -50,14 +53,42 @@ class Reading:
                     self._pass_over(attempt)
                     later.append(attempt)
             wanted = later
-        return found
+        return found | self._truncated([attempt for attempt in all_ if id(attempt) not in found])
+
+    def _truncated(self, attempts: list[Attempt]) -> dict[int, Answer]:
+        """The kept answers to what was asked in place of requests that were too long."""
+        keys = {
+            id(attempt): self._use.truncated(attempt.request, attempt.occurrence)
+            for attempt in attempts
+            if attempt.request.truncate and not attempt.shortened
+        }
+        answers = self._cache.lookup(keys.values(), self._use.max_tokens) if keys else {}
+        return {at: answers[key] for at, key in keys.items() if key in answers and self.reads(answers[key])}
 
     def ask_again(self, attempt: Attempt, answer: Answer) -> bool:
         """Whether a new answer leaves something to ask; then the attempt is the next one, and may be in the cache."""
+        if answer.error is not None:
+            return answer.error.code == "context-overflow" and self._shorten(attempt, answer.error.message)
         attempt.asked += 1
         if self._reader is None or self.reads(answer) or attempt.asked >= self._reader.attempts:
             return False
         self._pass_over(attempt)
+        return True
+
+    def _shorten(self, attempt: Attempt, said: str) -> bool:
+        """Whether an attempt that is too long could be made shorter."""
+        request = attempt.request
+        shorter = (
+            shortened(request, said, self._use.max_tokens)
+            if request.truncate and attempt.shortened < MOST_TIMES
+            else None
+        )
+        if shorter is None:
+            return False
+        if not attempt.shortened:
+            attempt.key = self._use.truncated(request, attempt.occurrence)
+        attempt.request = shorter
+        attempt.shortened += 1
         return True
 
     def reads(self, answer: Answer) -> bool:

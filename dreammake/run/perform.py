@@ -105,7 +105,7 @@ class Performer:
                 work.write(rows, places[put.path])
 
     def _options(self, call: StepCall, kind: Any, job: Job, places: Mapping[str, Path]) -> Any:
-        written = from_json(call.options, os.environ)
+        written = from_json(call.options)
         for name, value in written.items():
             if isinstance(value, str) and "\ue000" in value:
                 written[name] = _with_outputs(value, job, places)

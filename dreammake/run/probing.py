@@ -96,8 +96,6 @@ class Prober:
     def ask(self, spec: ModelSpec, requests: Iterable[Request], reader: Reader | None = None) -> Iterator[Answer]:
         probe = Probe(spec)
         self.probes.append(probe)
-        if spec.target and spec.model not in self.identities:
-            return self._unknown(probe, requests)
         return self._look_up(probe, requests, reader)
 
     def file_of(self, spec: ModelSpec) -> str:
@@ -124,7 +122,11 @@ class Prober:
             yield Answer(None, missing=True)
 
     def _look_up(self, probe: Probe, requests: Iterable[Request], reader: Reader | None) -> Iterator[Answer]:
-        use = use_for(probe.spec, self._engine_of, self.identities, self._digests, self._path)
+        try:
+            use = use_for(probe.spec, self._engine_of, self.identities, self._digests, self._path)
+        except KeyError:
+            yield from self._unknown(probe, requests)
+            return
         cache = self._open_cache(self._prompts / use.file)
         probe.typical = cache.typical()
         probe.window = self._window_of(probe.spec)

@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dreammake.core.diagnostic import fail
 from dreammake.core.engine import Engine, ModelOptions, Request, told_schema
 from dreammake.core.fingerprint import canonical, of_value
 from dreammake.core.options import Path as PathOption
@@ -20,6 +22,9 @@ from dreammake.store.file_digests import FileDigests
 
 EngineOf = Callable[[str], type[Engine]]
 """The engine class of a name: the catalog's, in a build."""
+
+TO_BE_BUILT = ""
+"""In place of an input's fingerprint: nobody knows it yet."""
 
 _VERSION = 1
 """Raise it when what is in a key changes: no answer kept before is then found."""
@@ -82,6 +87,12 @@ class Use:
         request = replace(request, attempt=request.attempt + 1)
         return request, self.digest(request) + occurrence.to_bytes(4, "big")
 
+    def truncated(self, request: Request, occurrence: int) -> bytes:
+        """The key of what is asked in place of a request that is too long."""
+        said = canonical([list(map(dict, request.messages)), request.schema, request.attempt, "truncated"])
+        digest = hashlib.sha256(self.prefix + said.encode("utf-8", "surrogatepass")).digest()[:16]
+        return digest + occurrence.to_bytes(4, "big")
+
     def seed_of(self, key: bytes, occurrence: int, attempt: int = 0) -> int:
         """The seed of the k-th equal request, 31 bits: never from its place among the others."""
         if self.seed is not None and not attempt:
@@ -95,29 +106,41 @@ def use_for(
     identities: Mapping[str, str],
     digests: FileDigests,
     path: Callable[[str], Path],
+    *,
+    embeds: bool = False,
 ) -> Use:
-    """How a step uses a model.
+    """How a step uses a model, for its answers or its embeddings.
 
     An option that has its default, and one that changes no answer, is in no key. `identities` are fingerprints of the
-    job's inputs by path, `digests` finds those of model files, `path` a project path on disk. Raises KeyError where
-    the model is a target whose fingerprint is not known, DreamError where its file is missing.
+    job's inputs by path (TO_BE_BUILT for one that is not there yet), `digests` finds those of other models on this
+    machine, `path` a project path on disk. Raises KeyError where the model, or its adapter, is still to be built,
+    DreamError where its file is missing, or where it is an embedding model and `embeds` is not said.
     """
     engine = engine_of(spec.engine)
+    if hasattr(engine, "embed") and not embeds:
+        fail(
+            "not-a-chat-model",
+            f"the model `{spec.name}` makes embeddings, and is asked for an answer",
+            hint="take a model of another engine here",
+        )
     if settled := getattr(engine, "settled", None):
         spec = settled(spec)
-    weights = engine.weights(spec, path) if hasattr(engine, "weights") and not spec.target else None
+    model = _of_input(spec.model, identities)
+    if model is None:
+        weights = engine.weights(spec, path) if hasattr(engine, "weights") else None
+        model = digests.of(weights) if weights else spec.model
     declared = engine.Options.declared()
     given = {name: value for name, value in spec.options.items() if value is not None}
     of_request = {name: given[name] for name in ModelOptions.of_request() if name in given}
     own = {
-        name: identities.get(value, value) if isinstance(declared[name], PathOption) else value
+        name: _content(value, identities, digests, path) if isinstance(declared[name], PathOption) else value
         for name, value in given.items()
         if name not in of_request and declared[name].result and value != declared[name].default
     }
     identity = {
         "engine": spec.engine,
         "version": engine.version,
-        "model": identities[spec.model] if spec.target else digests.of(weights) if weights else spec.model,
+        "model": model,
         "options": to_json(own),
     }
     in_key = {name: value for name, value in of_request.items() if name not in ("system", "max_tokens")}
@@ -130,6 +153,23 @@ def use_for(
         of_request,
         getattr(engine, "structured", False),
     )
+
+
+def _of_input(name: str, identities: Mapping[str, str]) -> str | None:
+    """The fingerprint of an input of the job; None for what is none. Raises KeyError where it is still to be built."""
+    found = identities.get(name, identities.get(name.rstrip("/")))
+    if found == TO_BE_BUILT:
+        raise KeyError(name)
+    return found
+
+
+def _content(name: str, identities: Mapping[str, str], digests: FileDigests, path: Callable[[str], Path]) -> str:
+    """What is at a path: an adapter, say. A name of a hub, or a text in place of a path, stands for itself."""
+    found = _of_input(name, identities)
+    if found is None and name:
+        with suppress(OSError, ValueError):
+            found = digests.of(path(name))
+    return name if found is None else found
 
 
 class Occurrences:

@@ -28,27 +28,31 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(slots=True)
 class Reach:
-    """What the targets ask of each cache. Where that cannot be known, the whole file is kept: by name, by engine (of a
-    model that is still to be built), or every one."""
+    """What the targets ask of each cache. Where that cannot be known, the whole file is kept: by its name; by engine
+    and model, where the model or its adapter is still to be built; or every one."""
 
     keys: dict[str, set[bytes]] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
-    engines: set[str] = field(default_factory=set)
+    models: set[tuple[str, str]] = field(default_factory=set)
     all: bool = False
 
     def keeps(self, file: CacheFile) -> bool:
         """Is the whole file kept?"""
-        built_here = file.engine in self.engines and _FINGERPRINT.fullmatch(file.model) is not None
-        return not file.damaged and (self.all or file.path.name in self.whole or built_here)
+        if file.damaged:
+            return False
+        # A model that was built, and one in a file, goes by the fingerprint of its content.
+        model = "" if _FINGERPRINT.fullmatch(file.model) else file.model
+        return self.all or file.path.name in self.whole or (file.engine, model) in self.models
 
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """What no target can reach in one cache; `whole`: nothing else is in it."""
+    """What no target can reach in one cache, and the keys that one can; `whole`: none."""
 
     file: CacheFile
     amount: Amount
     whole: bool
+    reached: frozenset[bytes] = frozenset()
 
 
 def garbage(session: Session) -> list[Garbage]:
@@ -61,21 +65,22 @@ def garbage(session: Session) -> list[Garbage]:
         if file.damaged:
             found.append(Garbage(file, Amount(size=file.size), whole=True))
             continue
-        amount = unreached(file.path, reach.keys.get(file.path.name, ()))
+        reached = frozenset(reach.keys.get(file.path.name, ()))
+        amount = unreached(file.path, reached)
         if amount.answers:
             whole = amount.answers >= file.answers
-            found.append(Garbage(file, Amount(amount.answers, file.size, amount.cost) if whole else amount, whole))
+            size = file.size if whole else amount.size
+            found.append(Garbage(file, Amount(amount.answers, size, amount.cost), whole, reached))
     return found
 
 
-def collect(session: Session, found: Iterable[Garbage]) -> None:
-    """Drop what `garbage` found; hold the build lock."""
-    reach = reach_of(session)
+def collect(found: Iterable[Garbage]) -> None:
+    """Drop what `garbage` found; hold the build lock meanwhile."""
     for one in found:
         if one.whole:
             remove_file(one.file.path)
         else:
-            drop_unreached(one.file.path, reach.keys.get(one.file.path.name, ()))
+            drop_unreached(one.file.path, one.reached)
 
 
 def reach_of(session: Session) -> Reach:
@@ -134,7 +139,7 @@ def _keep_whole(session: Session, plan: Plan, job: PlannedJob | None, spec: Any,
     try:
         reach.whole.add(prober_of(session, plan, job, lambda line: None).file_of(spec))
     except (KeyError, DreamError, OSError):
-        reach.engines.add(spec.engine)
+        reach.models |= {(spec.engine, ""), (spec.engine, spec.model)}
 
 
 class _Watched(PromptCache):

@@ -119,9 +119,10 @@ def prober_of(
 ) -> Prober:
     """What looks the requests of a job up, with the models that are its inputs."""
     from dreammake.run.probing import Prober
+    from dreammake.run.request_key import TO_BE_BUILT
 
     inputs = () if job is None else job.inputs
-    identities = {put.path: content for put in inputs if (content := plan.contents.get(put.path))}
+    identities = {put.path: plan.contents.get(put.path) or TO_BE_BUILT for put in inputs}
     catalog, prompts = session.catalog, session.place.state / "prompts"
     engine_of = partial(catalog.find, "models")
     return Prober(prompts, engine_of, session.disk.locate, identities, say, open_cache)

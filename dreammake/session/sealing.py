@@ -12,8 +12,8 @@ from dreammake.store import seal as seal_file
 
 
 def seal(session: Session, plan: Plan, seal_path: str, key: str) -> None:
-    """Write the seal of a plan with nothing to do, valid for the command line that `key` stands for. There is none while
-    rows failed: the next build tries them again."""
+    """Write the seal of a plan with nothing to do, valid for the command line that `key` stands for. There is none
+    while rows failed: the next build tries them again."""
     if any(verdict.record is not None and verdict.record.facts.get("retry_rows") for verdict in plan.verdicts.values()):
         return
     dreamfile = session.dreamfile

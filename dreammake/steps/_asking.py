@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dreammake.core.engine import Request
-from dreammake.core.options import Choice, Float, Int, Model, OptionSet, Strings, Text, Wrong
+from dreammake.core.options import Bool, Choice, Float, Int, Model, OptionSet, Strings, Text, Wrong
 from dreammake.core.values import ModelSpec, Template
 from dreammake.steps._failures import MostErrors
 from dreammake.steps._schema import Schema, json_schema
@@ -31,6 +31,11 @@ class AskingOptions(OptionSet):
     )
     attempts = Int(
         "How often one build asks for an answer that fits the `schema`.", unit="times", default=3, at_least=1
+    )
+    truncate = Bool(
+        "Whether a prompt that is too long for the model loses the end of its last message; else it is an error of its "
+        "row.",
+        default=False,
     )
     on_length = Choice(
         "What an answer is that `max_tokens` cut off: an answer, or an error of its row.",
@@ -86,7 +91,7 @@ def request_renderer(options: Any, columns: Sequence[str]) -> Callable[[Row], Re
         written.insert(0, {"role": "system", "content": system})
     render = renderer(written, columns)
 
-    return lambda row: Request(tuple(render(row)), schema)
+    return lambda row: Request(tuple(render(row)), schema, truncate=options.truncate)
 
 
 def check_messages(prompt: Any, messages: Any) -> None:

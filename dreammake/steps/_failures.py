@@ -74,7 +74,8 @@ class Failures:
         if most is None or self._failed <= (most * (total or 0) if isinstance(most, float) else most):
             return
         allowed = f"{most:g} of the rows" if isinstance(most, float) else f"{most:,}"
-        message = f"{self._failed:,} of the first {seen:,} rows failed, and `max_errors` allows {allowed}"
+        of = f"{seen:,}" if seen == total else f"the first {seen:,}"
+        message = f"{self._failed:,} of {of} rows failed, and `max_errors` allows {allowed}"
         kept = "the other answers are kept; build again when the cause is mended"
         self._fail("too-many-errors", f"{message}: {self._commonest()}", kept)
 

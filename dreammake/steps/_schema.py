@@ -12,13 +12,43 @@ from dreammake.core.values import Function, TypeName
 
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _CHECKED = frozenset(
-    ["type", "enum", "const", "properties", "required", "additionalProperties", "items", "minItems", "maxItems"]
-    + ["minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern"]
-    + ["anyOf", "oneOf", "allOf", "$ref"]
+    {
+        "type",
+        "enum",
+        "const",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "minItems",
+        "maxItems",
+        "minLength",
+        "maxLength",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "pattern",
+        "anyOf",
+        "oneOf",
+        "allOf",
+        "$ref",
+    }
 )
 _IGNORED = frozenset(
-    ["title", "description", "default", "examples", "format", "deprecated", "$schema", "$id", "$comment"]
-    + ["$defs", "definitions"]
+    {
+        "title",
+        "description",
+        "default",
+        "examples",
+        "format",
+        "deprecated",
+        "$schema",
+        "$id",
+        "$comment",
+        "$defs",
+        "definitions",
+    }
 )
 """They tell something, and refuse no answer."""
 _EXAMPLE = 'write `schema: {"name": str, "tags": [str], "label": one_of("yes", "no")}`'
@@ -38,14 +68,15 @@ class Schema(Option[dict[str, Any]]):
 
 def json_schema(value: Any) -> dict[str, Any]:
     """The JSON Schema that a `schema` means. Raises `Wrong` where it means none."""
-    if isinstance(value, str):
+    given_as_text = isinstance(value, str)
+    if given_as_text:
         try:
             value = json.loads(value)
         except ValueError as error:
             raise Wrong(f"`schema` is no JSON: {error}", "read a file that holds a JSON Schema", "bad-schema") from None
     if not isinstance(value, Mapping):
         raise Wrong("`schema` is no JSON object", "read a file that holds a JSON Schema", "bad-schema")
-    if _is_json_schema(value):
+    if given_as_text or _is_json_schema(value):
         _check_keywords(value, value)
         return dict(value)
     if not value:

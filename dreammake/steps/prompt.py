@@ -127,8 +127,10 @@ def _answered(options: Any, name: str, rows: Rows, work: Work) -> Iterator[pa.Re
 
 
 def _written(batch: pa.RecordBatch, gathered: Gathered) -> pa.RecordBatch:
-    kept = gathered.kept
-    batch = batch if len(kept) == batch.num_rows else batch.take(kept)
+    import pyarrow as pa
+
+    if len(gathered.kept) < batch.num_rows:
+        batch = batch.take(pa.array(gathered.kept, pa.int64()))
     for column, values in gathered.lists.items():
         batch = with_column(batch, column, values)
     return batch

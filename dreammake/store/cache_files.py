@@ -18,10 +18,10 @@ _FIELDS = ("prompt_tokens", "completion_tokens", "cost")
 
 
 def cache_files(prompts: Path) -> list[CacheFile]:
-    """All caches in the folder, the one used last first. Raises DreamError `newer-store`."""
+    """All caches in the folder, by the names of their models. Raises DreamError `newer-store`."""
     paths = sorted(prompts.glob("*.sqlite*")) if prompts.is_dir() else []
     found = [look_at(path) for path in paths if not path.name.endswith(("-wal", "-shm", "-journal"))]
-    return sorted(found, key=lambda file: (-file.used, file.path.name))
+    return sorted(found, key=lambda file: (file.name, file.path.name))
 
 
 def look_at(path: Path) -> CacheFile:

@@ -8,6 +8,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from dreammake.store.files import CARD
+
 
 class FileDigests:
     """SHA-256 of files, 32 hexadecimal digits.
@@ -22,7 +24,10 @@ class FileDigests:
         self._known: dict[str, list[object]] | None = None
 
     def of(self, path: Path) -> str:
-        """The fingerprint of the file's bytes. Raises OSError where it cannot be read."""
+        """The fingerprint of the file's bytes, or of all files in a folder with their names. Raises OSError where one
+        cannot be read."""
+        if path.is_dir():
+            return self._of_folder(path)
         stat = path.stat()
         known = self._load()
         name = str(path.resolve())
@@ -34,6 +39,15 @@ class FileDigests:
         known[name] = [stat.st_size, stat.st_mtime_ns, digest]
         self._save(known)
         return digest
+
+    def _of_folder(self, folder: Path) -> str:
+        """Hidden files do not count, nor does the card that dreammake puts there."""
+        found = []
+        for place, folders, names in os.walk(folder):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            files = [Path(place) / name for name in names if not name.startswith(".") and name != CARD]
+            found += [[file.relative_to(folder).as_posix(), self.of(file)] for file in files]
+        return hashlib.sha256(json.dumps(sorted(found)).encode()).hexdigest()[:32]
 
     def _load(self) -> dict[str, list[object]]:
         if self._known is None:

@@ -19,8 +19,8 @@ ERRORS = "errors.jsonl"
 def fingerprint_path(path: str | Path) -> str:
     """The fingerprint of what a file or a folder holds: names inside and bytes, never times, owners or modes.
 
-    In a folder, its card, and the state.json and the errors.jsonl of a dataset count for nothing. Symbolic links are followed. Raises
-    DreamError `no-such-file`, `unreadable-file`.
+    In a folder, its card, and the state.json and the errors.jsonl of a dataset count for nothing. Symbolic links are
+    followed. Raises DreamError `no-such-file`, `unreadable-file`.
     """
     path = str(path)
     try:

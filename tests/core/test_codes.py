@@ -60,7 +60,8 @@ def test_every_code_has_a_page() -> None:
 
 def test_every_page_is_of_a_code_in_use() -> None:
     texts = "\n".join(file.read_text(encoding="utf-8") for file in _ROOT.rglob("*.py"))
-    assert [code for code in codes() if code not in used_codes() and f'"{code}"' not in texts] == []
+    used = used_codes()
+    assert [code for code in codes() if code not in used and f'"{code}"' not in texts] == []
 
 
 def test_pages_have_a_title_and_a_text() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from dreammake.core.diagnostic import Diagnostic, DreamError, fail
-from dreammake.core.values import Function, ModelSpec, Secret, TypeName
+from dreammake.core.values import Function, ModelSpec, TypeName
 from dreammake.lang.evaluate import ContextFunction, Namespace, compile_expr, evaluate
 from dreammake.lang.limits import Budget
 from tests.lang.reading import expression, value, wrong, wrong_value
@@ -167,14 +167,6 @@ def test_mistakes_are_shown_at_the_narrowest_place(text: str, code: str, underli
     assert found.span is not None
     assert (found.code, found.span.text, found.hint) == (code, underlined, hint)
     assert "NoneType" not in found.message and "object" not in found.message and "budget" not in found.message
-
-
-def test_a_secret_is_put_into_no_text() -> None:
-    secret = Secret("KEY", "s3cret")
-    for text in ("f'{key}'", "str(key)", "'a' + key", "','.join([key])", "str([key])", "f'{[key]}'"):
-        found = wrong_value(text, key=secret)
-        assert found.code == "bad-expression" and "s3cret" not in str(found)
-    assert value("key", key=secret) is secret
 
 
 def test_one_budget_serves_many_expressions() -> None:

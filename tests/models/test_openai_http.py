@@ -14,6 +14,7 @@ from support.server import LoopbackServer, Trouble, prompt_of
 
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.engine import Answer
+from dreammake.core.options import Wrong
 from dreammake.core.values import ModelSpec
 from dreammake.models import _dispatch, _window
 from dreammake.models._trouble import Trouble as Refused
@@ -154,6 +155,18 @@ def test_a_dead_endpoint_is_fatal() -> None:
 def test_an_endpoint_that_is_no_address_is_found_before_anything_is_asked(url: str) -> None:
     with pytest.raises(DreamError, match="bad-endpoint"), engine(base_url=url):
         pass
+
+
+@pytest.mark.parametrize("value", ["localhost:8000/v1", ["http://one/v1", "two"], [], 3, [3]])
+def test_what_is_no_address_is_found_where_it_is_written(value: Any) -> None:
+    for name in ("base_url", "replicas"):
+        with pytest.raises(Wrong, match="takes an address"):
+            OpenAIHTTP.Options.declared()[name].check(value)
+
+
+def test_a_list_of_one_address_is_that_address() -> None:
+    option = OpenAIHTTP.Options.declared()["base_url"]
+    assert option.check(["http://one/v1"]) == option.check("http://one/v1") == "http://one/v1"
 
 
 def test_an_answer_that_does_not_come_in_time() -> None:

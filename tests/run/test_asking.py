@@ -17,7 +17,7 @@ from support.server import LoopbackServer, Trouble, prompt_of
 from dreammake.core.catalog import Catalog
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.engine import Engine, EngineContext, Request
-from dreammake.core.values import ModelSpec, Secret
+from dreammake.core.values import ModelSpec
 from dreammake.run.asking import AHEAD, CHUNK, Asker, Stats
 
 CATALOG = Catalog()
@@ -265,7 +265,7 @@ def test_stats_count_requests_tokens_and_dollars(asker: Make) -> None:
 def test_keys_are_written_nowhere(asker: Make, tmp_path: Path) -> None:
     with LoopbackServer() as server:
         one = asker()
-        texts(one, spec(server, api_key=Secret("MY_KEY", "sk-very-secret")), ["p"])
+        texts(one, spec(server, api_key="sk-very-secret"), ["p"])
         one.close()
         assert server.headers[0]["Authorization"] == "Bearer sk-very-secret"
         assert not any(b"sk-very-secret" in file.read_bytes() for file in (tmp_path / "prompts").iterdir())

@@ -14,7 +14,8 @@ from support.work import apply, result
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.options import Wrong
 from dreammake.core.rows import Rows, from_dicts
-from dreammake.core.values import ModelSpec, Template
+from dreammake.core.values import Function, ModelSpec, Template, TypeName
+from dreammake.run.request_key import TO_BE_BUILT
 from dreammake.steps.generate import Generate
 from dreammake.steps.prompt import Prompt
 
@@ -259,8 +260,41 @@ def test_a_dry_run_counts_equal_requests_as_asking_would(work: NewWork, tmp_path
 
 def test_a_model_that_is_still_to_be_built_has_no_answers(tmp_path: Path) -> None:
     dry = ProbingWork(tmp_path)
+    dry.prober.identities = {"models/round1": TO_BE_BUILT}
     model = ModelSpec("policy", "models/round1", "scripted", {}, target=True)
     made = result(Prompt, {"model": model, "prompt": ABOUT}, words(3), dry, "text")
     assert isinstance(made, Rows)
     assert len(list(made.dicts())) == 3
     assert (dry.prober.probes[0].to_run, dry.prober.probes[0].exact) == (3, False)
+
+
+LABEL = {"label": Function("one_of", ("yes", "no"))}
+
+
+def test_lists_of_structured_answers(work: NewWork) -> None:
+    with LoopbackServer(lambda body: '{"label": "yes"}' if body["seed"] % 2 else "who knows?") as server:
+        options = {"model": teacher(server, seed=1), "prompt": ABOUT, "n": 2, "schema": LABEL, "attempts": 1}
+        doing = work()
+        made = apply(Prompt, options | {"on_error": "null"}, words(2), doing, "raw")
+        assert [row["label"] for row in made] == [["yes", None]] * 2
+        assert [row["raw"] for row in made] == [['{"label": "yes"}', None]] * 2
+        assert [(error.row, error.answer) for error in doing.errors] == [(0, "who knows?"), (1, "who knows?")]
+
+
+def test_equal_prompts_are_asked_again_each_for_itself(work: NewWork) -> None:
+    """Sampled requests that are equal keep their occurrence when one of them cannot be read."""
+    heard: list[str] = []
+
+    def answer(body: dict[str, Any]) -> str:
+        heard.append(prompt_of(body))
+        return "hm" if len(heard) in (2, 4) else f'{{"label": "yes", "id": {len(heard)}}}'
+
+    with LoopbackServer(answer) as server:
+        schema = LABEL | {"id": TypeName("int")}
+        options = {"model": teacher(server, concurrency=1), "prompt": Template("Invent."), "schema": schema}
+        made = apply(Generate, options | {"count": 4}, [], work(), "raw")
+        assert server.count == 6
+        assert sorted(row["id"] for row in made) == [1, 3, 5, 6]
+        again = apply(Generate, options | {"count": 5}, [], work(), "raw")
+        assert server.count == 7
+        assert again[:4] == made

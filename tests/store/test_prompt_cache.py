@@ -201,3 +201,65 @@ def test_answers_are_json_that_people_can_read(tmp_path: Path) -> None:
         )
     ]
     assert rows.execute("select model from about").fetchall() == [('{"model":"m"}',)]
+
+
+def test_what_an_answer_cost_is_kept_with_it(tmp_path: Path) -> None:
+    dear = replace(WHOLE, cached_tokens=4, cost=0.0125)
+    first = cache(tmp_path)
+    first.add([(key(1), dear)])
+    first.close()
+    assert cache(tmp_path).lookup([key(1)])[key(1)] == replace(dear, cached=True)
+
+
+@pytest.mark.parametrize("broken", ['{"text": "half', "{}", "3", '{"text": "no end"}'])
+def test_an_answer_that_is_none_is_asked_and_written_anew(tmp_path: Path, broken: str) -> None:
+    kept = cache(tmp_path)
+    kept.add([(key(1), WHOLE), (key(2), WHOLE)])
+    with sqlite3.connect(kept.path) as connection:
+        connection.execute("update answers set answer = ? where key = ?", (broken, key(1)))
+    connection.close()
+    assert set(kept.lookup([key(1), key(2)])) == {key(2)}
+    assert kept.typical().completion_tokens == WHOLE.completion_tokens
+    kept.add([(key(1), replace(WHOLE, text="anew")), (key(2), replace(WHOLE, text="not this"))])
+    found = kept.lookup([key(1), key(2)])
+    assert (found[key(1)].text, found[key(2)].text) == ("anew", WHOLE.text)
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+def test_a_file_of_a_newer_version_is_told_and_left_alone(tmp_path: Path, readonly: bool) -> None:
+    made = cache(tmp_path)
+    made.add([(key(1), WHOLE)])
+    made.close()
+    with sqlite3.connect(made.path) as connection:
+        connection.execute("insert into migrations values ('of_the_future', 'now')")
+    connection.close()
+    before = made.path.read_bytes()
+    with pytest.raises(DreamError) as told:
+        cache(tmp_path, readonly=readonly)
+    assert told.value.diagnostics[0].code == "newer-store"
+    assert made.path.read_bytes() == before
+
+
+def test_a_file_of_the_first_version_is_taken_along(tmp_path: Path) -> None:
+    path = tmp_path / "model.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            """
+            create table migrations (name text primary key, applied text not null);
+            insert into migrations values ('create_answers', '2026-01-01T00:00:00Z');
+            create table answers (key blob not null, max_tokens integer not null, answer text not null);
+            create unique index answers_key on answers (key, max_tokens);
+            create table about (model text not null);
+            """
+        )
+        connection.execute("insert into answers values (?, 0, ?)", (key(1), '{"text":"old","finish_reason":"stop"}'))
+    connection.close()
+    assert cache(tmp_path, readonly=True).lookup([key(1)])[key(1)].text == "old"
+    kept = cache(tmp_path)
+    assert kept.lookup([key(1)])[key(1)].text == "old"
+    kept.close()
+
+
+def test_a_file_that_is_only_begun_is_empty_to_a_reader(tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "model.sqlite").execute("create table other (x)")
+    assert cache(tmp_path, readonly=True).lookup([key(1)]) == {}
