@@ -115,7 +115,7 @@ def to_json(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
 
 
-def from_json(value: Any, _environment: Mapping[str, str] = NOTHING) -> Any:
+def from_json(value: Any) -> Any:
     """The value behind its JSON form."""
     match value:
         case list():

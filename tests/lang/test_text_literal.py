@@ -77,7 +77,7 @@ def test_texts_are_read_as_python_reads_them(body: str, quote: str) -> None:
     if not isinstance(theirs, str) or not isinstance(ours, Text):
         return
     check_origins(ours)
-    if len(quote) == 1:
+    if not source.startswith(quote[0] * 3):  # three quotes may also come of one quote and a text
         assert ours.value == theirs
     else:
         assert "".join(ours.value.split()) == "".join(theirs.split())

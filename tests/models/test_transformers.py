@@ -217,7 +217,8 @@ from dreammake.models.transformers import Transformers
 
 torch.set_num_threads(1)
 said = []
-engine = Transformers(ModelSpec("m", sys.argv[1], "transformers", {"batch_size": 64}), EngineContext(Path, say=said.append))
+spec = ModelSpec("m", sys.argv[1], "transformers", {"batch_size": 64})
+engine = Transformers(spec, EngineContext(Path, say=said.append))
 came = threading.Semaphore(0)
 answers = []
 def ask(count, words):
