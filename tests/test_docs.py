@@ -14,7 +14,11 @@ from dreammake.session.place import Place
 from dreammake.session.session import Session
 
 REPOSITORY = Path(__file__).parents[1]
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md")), *sorted(REPOSITORY.glob("examples/**/*.md"))]
+PAGES = [
+    REPOSITORY / "README.md",
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+    *sorted(REPOSITORY.glob("examples/**/*.md")),
+]
 FROM_OUTSIDE = {"missing-input", "no-such-file", "no-such-function", "no-dreamfile"}
 """What a fragment may lack: files, and rules that stand elsewhere on the page."""
 

@@ -16,7 +16,6 @@ from dreammake.lang.names import free_names
 from dreammake.lang.syntax import Dict, Expr, Text
 from dreammake.plan.graph import Graph, PlannedJob
 
-
 HIDEABLE = ("config", "wildcards", "input", "output")
 """Names that a column may hide, and that its user may have meant."""
 

@@ -129,8 +129,8 @@ def prober_of(
 
 
 class StepWork:
-    """The `Work` of one step of a dry run: what it asks is counted as its own. Steps read each other lazily, so the last
-    one asks first."""
+    """The `Work` of one step of a dry run: what it asks is counted as its own. Steps read each other lazily, so the
+    last one asks first."""
 
     def __init__(self, work: ProbeWork, number: int) -> None:
         self._work = work

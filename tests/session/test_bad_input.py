@@ -31,13 +31,19 @@ CASES: dict[str, tuple[str, str, int, str]] = {
         "`topic`",
     ),
     "a misspelt model": (
-        MODEL + 'rule a:\n    output: "d/x"\n    generate q:\n        model: techer\n        count: 1\n        prompt: "hi"\n',
+        MODEL
+        + 'rule a:\n    output: "d/x"\n    generate q:\n        model: techer\n        count: 1\n        prompt: "hi"\n',
         "unknown-name",
         7,
         "`teacher`",
     ),
     "a misspelt engine": ('model t: "x"\n    engine: "scriptd"\n', "unknown-engine", 2, "`scripted`"),
-    "a misspelt model option": ('model t: "x"\n    engine: "scripted"\n    temprature: 1\n', "unknown-option", 3, "`temperature`"),
+    "a misspelt model option": (
+        'model t: "x"\n    engine: "scripted"\n    temprature: 1\n',
+        "unknown-option",
+        3,
+        "`temperature`",
+    ),
     "a misspelt method": (
         ROWS + 'rule t:\n    input: "data/rows"\n    output: "m"\n    train sftt:\n        base: "smollm2"\n',
         "unknown-method",
@@ -68,12 +74,18 @@ CASES: dict[str, tuple[str, str, int, str]] = {
         "`abstract`",
     ),
     "a column that an earlier step dropped": (
-        ROWS + 'rule a:\n    input: "data/rows"\n    output: "d/x"\n    map b: 1\n    select: ["b"]\n    sort: abstract\n',
+        ROWS
+        + 'rule a:\n    input: "data/rows"\n    output: "d/x"\n    map b: 1\n    select: ["b"]\n    sort: abstract\n',
         "unknown-column",
         10,
         "",
     ),
-    "no rule for an input": ('rule a:\n    input: "d/no"\n    output: "d/x"\n    take: 3\n', "missing-input", 2, "add a rule"),
+    "no rule for an input": (
+        'rule a:\n    input: "d/no"\n    output: "d/x"\n    take: 3\n',
+        "missing-input",
+        2,
+        "add a rule",
+    ),
     "two rules for a target": (ROWS + ROWS.replace("rule rows", "rule more"), "two-makers", 6, "rename"),
     "a cycle": (
         'rule a:\n    input: "d/y"\n    output: "d/x"\n    take: 1\nrule b:\n    input: "d/x"\n    output: "d/y"\n    take: 1\n',
@@ -81,7 +93,12 @@ CASES: dict[str, tuple[str, str, int, str]] = {
         1,
         "",
     ),
-    "a missing wildcard value": ('rule a:\n    output: "d/{x}"\n    rows: []\n', "missing-wildcard", 1, "name a target"),
+    "a missing wildcard value": (
+        'rule a:\n    output: "d/{x}"\n    rows: []\n',
+        "missing-wildcard",
+        1,
+        "name a target",
+    ),
     "a wildcard that no output has": (
         'rule a:\n    input: "d/{lang}"\n    output: "d/x"\n    take: 1\n',
         "missing-wildcard",
@@ -91,7 +108,12 @@ CASES: dict[str, tuple[str, str, int, str]] = {
     "a file cut off in the middle": ('rule a:\n    output: "d/x"\n    rows: [{"a": 1},\n', "unclosed", 3, "`]`"),
     "an output outside the project": ('rule a:\n    output: "../x"\n    rows: []\n', "outside-project", 2, "below"),
     "an absolute output": ('rule a:\n    output: "/tmp/x"\n    rows: []\n', "outside-project", 2, "below"),
-    "an option of the wrong type": ('rule a:\n    output: "d/x"\n    rows: []\n    take: "three"\n', "wrong-type", 4, ""),
+    "an option of the wrong type": (
+        'rule a:\n    output: "d/x"\n    rows: []\n    take: "three"\n',
+        "wrong-type",
+        4,
+        "",
+    ),
     "a template that does not parse": (
         MODEL
         + ROWS
