@@ -19,12 +19,18 @@ from pathlib import Path
 
 import build_tools
 import data_steps
+import local_models
 import prompts
 from results import Result, table
 from tools import version_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-_TITLES = {"build_tools": "Build tools", "data_steps": "Data steps", "prompts": "Prompts"}
+_TITLES = {
+    "build_tools": "Build tools",
+    "data_steps": "Data steps",
+    "prompts": "Prompts",
+    "local_models": "Models on this machine",
+}
 
 
 def main() -> int:
@@ -74,6 +80,8 @@ def _cases(group: str, folder: Path, arguments: argparse.Namespace) -> Iterator[
         return build_tools.cases(folder, arguments.size, arguments.runs, arguments.tools)
     if group == "prompts":
         return prompts.cases(folder, arguments.rows, arguments.runs)
+    if group == "local_models":
+        return local_models.cases(folder, arguments.runs)
     return data_steps.cases(folder, arguments.rows, arguments.runs)
 
 

@@ -64,7 +64,7 @@ def chat_template_of(value: str, path: Callable[[str], Path]) -> str:
 
 
 @contextmanager
-def opening(spec: ModelSpec) -> Iterator[None]:
+def opening(spec: ModelSpec, adapter: str = "") -> Iterator[None]:
     """What a library says against a model becomes a DreamError: `no-such-model`, `missing-package`, `out-of-memory`."""
     try:
         from transformers.utils import logging
@@ -80,6 +80,13 @@ def opening(spec: ModelSpec) -> Iterator[None]:
         if is_out_of_memory(error):
             hint = "take a smaller `dtype`, a `quantization`, or a machine with more memory"
             fail("out-of-memory", f"the model `{spec.name}` does not fit into memory", hint=hint, exit_code=1)
+        if adapter:
+            fail(
+                "no-such-model",
+                f'the adapter "{adapter}" of the model `{spec.name}` cannot be opened: {first_line(error)}',
+                hint="give a folder with a PEFT adapter that fits the model, or a name on the Hugging Face Hub",
+                exit_code=1,
+            )
         fail(
             "no-such-model",
             f'the model `{spec.name}`, "{spec.model}", cannot be opened: {first_line(error)}',
@@ -102,7 +109,8 @@ def open_chat_model(
         adapters += [adapter] if adapter else []
         model = _load(source, options)
         for folder in adapters:
-            model = _with_adapter(model, folder, merge=options["quantization"] is None)
+            with opening(spec, folder):
+                model = _with_adapter(model, folder, merge=options["quantization"] is None)
         tokenizer = _tokenizer([*reversed(adapters), source], options)
     if options["chat_template"]:
         tokenizer.chat_template = chat_template_of(options["chat_template"], context.path)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sqlite3
+import subprocess
+import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from support.asking import asker_in, engine_of
+from support.project import Project
 
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.embedded import embedded_gguf
@@ -89,6 +96,61 @@ def test_a_model_file_is_known_by_its_content(tmp_path: Path) -> None:
         return str(use.identity["model"])
 
     assert file_of("a.gguf", b"one") == file_of("b.gguf", b"one") != file_of("a.gguf", b"other")
+
+
+DREAMFILE = """
+model small: "model.gguf"
+    engine: "llamacpp"
+    concurrency: 4
+    max_tokens: 24
+    temperature: 0
+
+rule all:
+    input: "data/answers"
+
+rule answers:
+    output: "data/answers"
+    rows: [{"x": x} for x in range(40)]
+    prompt y:
+        model: small
+        prompt: "Say something about the number {{ x }}."
+"""
+
+
+def kept(project: Project) -> int:
+    """Answers in the prompt cache."""
+    found = 0
+    for file in (project.root / ".dreammake" / "prompts").glob("*.sqlite"):
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db, suppress(sqlite3.OperationalError):
+            found += db.execute("select count(*) from answers").fetchone()[0]
+    return found
+
+
+def children(parent: int) -> list[int]:
+    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    return [pid for pid, of in pairs if of == parent]
+
+
+@pytest.mark.slow
+def test_a_worker_killed_under_load_loses_only_what_was_in_flight(tmp_path: Path) -> None:
+    weights = embedded_gguf()
+    assert weights is not None
+    (tmp_path / "model.gguf").symlink_to(weights)
+    project = Project(tmp_path).write(DREAMFILE)
+    build = project.start("--json")
+    while kept(project) < 8:
+        assert build.poll() is None
+        time.sleep(0.02)
+    for worker in children(build.pid):
+        os.kill(worker, signal.SIGKILL)
+    build.communicate()
+    before = kept(project)
+    assert 8 <= before < 40
+    events = project.ok("--json").events
+    (facts,) = [event["facts"] for event in events if event["event"] == "job-finished"]
+    assert (facts["prompts_cached"], facts["prompts_asked"]) == (before, 40 - before)
+    assert all(row["y"] for row in project.rows("data/answers"))
 
 
 def test_the_embedded_model_is_there() -> None:

@@ -279,6 +279,14 @@ def test_a_model_that_cannot_be_opened(tmp_path: Path, name: str) -> None:
     assert caught.value.exit_code == 1
 
 
+@pytest.mark.slow
+def test_an_adapter_that_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(
+        DreamError, match='no-such-model: the adapter "no/adapter" of the model `small` cannot be opened'
+    ):
+        Transformers(small(adapter="no/adapter"), EngineContext(tmp_path.joinpath))
+
+
 def test_models_and_adapters_are_known_by_their_content(tmp_path: Path) -> None:
     def identity_of(name: str, inputs: dict[str, str] | None = None, **options: Any) -> Any:
         spec = ModelSpec("m", name, "transformers", options)
