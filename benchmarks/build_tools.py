@@ -45,7 +45,7 @@ def cases(folder: Path, size: int, runs: int, tools: Sequence[str]) -> Iterator[
     folder.mkdir(parents=True, exist_ok=True)
     bench = _Bench(folder, here, runs)
     yield bench.version()
-    yield bench.no_op("one", 1, ())
+    yield bench.no_op("one", 1, (Target("doit", "doit", 1.0),))
     yield bench.no_op("wildcard", size, (Target("half of doit, 80 MiB", "doit", 0.5, mebibytes=80),))
     yield bench.no_op("written", size, (Target("doit", "doit", 1.0),))
     yield bench.dry_run(

@@ -22,6 +22,8 @@ from dreammake.store.build_log import BuildLogFile
 from dreammake.store.project import ProjectFolder
 
 T = TypeVar("T")
+COLUMN_ERRORS = ("unknown-column", "wrong-kind", "missing-option", "no-such-output", "out-of-range")
+"""What is wrong with a rule itself, and not with a file that it lacks."""
 ROUNDS = 1000
 """More growths of the graph than any workflow has."""
 
@@ -98,12 +100,14 @@ class Session:
         if self._checked:
             return
         self._checked = True
-        try:
-            graph = self.graph(everything(self.dreamfile))
-        except DreamError:
+        used = {job.rule.name for job in plan.graph.jobs}
+        if all(rule.name in used or not rule.outputs for rule in self.dreamfile.rules.values()):
             return
-        if len(graph.jobs) > len(plan.graph.jobs):
-            check_columns(graph)
+        try:
+            check_columns(self.graph(everything(self.dreamfile)))
+        except DreamError as error:
+            if any(diagnostic.code in COLUMN_ERRORS for diagnostic in error.diagnostics):
+                raise
 
     def _settle(self, plan: Plan) -> bool:
         """Let `column()` read what the plan found fresh. True where the graph can grow by it."""
