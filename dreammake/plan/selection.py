@@ -51,6 +51,12 @@ def _targets(dreamfile: Dreamfile, word: str, graph_of: MakeGraph, errors: Error
     if name.endswith("+"):
         return _downstream(dreamfile, name[:-1], graph_of, errors)
     rule = dreamfile.rules.get(name)
+    if (
+        rule is None
+        and name == "all"
+        and all(output.literal != name for one in dreamfile.rules.values() for output in one.outputs)
+    ):
+        return everything(dreamfile)
     return [normal(name)] if rule is None else _of_rule(rule, errors)
 
 

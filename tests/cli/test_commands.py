@@ -121,6 +121,22 @@ def test_selectors(project: Project) -> None:
     assert project.built("build", "numbers", "-F") == ["data/numbers"]
 
 
+def test_all_is_everything_where_no_rule_says_what_it_is(tmp_path: Path) -> None:
+    project = Project(tmp_path).write(
+        """
+        rule a:
+            output: "out/a"
+            shell: "echo a > {output}"
+
+        rule b:
+            output: "out/b"
+            shell: "echo b > {output}"
+        """
+    )
+    assert project.built() == ["out/a"]
+    assert project.built("all") == ["out/b"]
+
+
 def test_check_says_by_its_exit_code_whether_there_is_work(project: Project) -> None:
     assert project.run("--check").code == 1
     project.ok()
