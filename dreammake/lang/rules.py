@@ -12,7 +12,7 @@ from dreammake.core.options import Option
 from dreammake.core.span import Span
 from dreammake.core.spelling import did_you_mean, nearest
 from dreammake.core.step import Step
-from dreammake.lang.dreamfile import InputDecl, Names, OutputDecl, Rule, Setting, StepDecl
+from dreammake.lang.dreamfile import PER_JOB, InputDecl, Names, OutputDecl, Rule, Setting, StepDecl
 from dreammake.lang.evaluate import compile_expr
 from dreammake.lang.names import free_names
 from dreammake.lang.option_values import JOB_NAMES, Scope, expression_of, setting_of
@@ -22,6 +22,8 @@ from dreammake.lang.settings import RuleSettings
 from dreammake.lang.syntax import Block, Call, Expr, Name, Sequence, Text
 from dreammake.lang.syntax import Dict as DictExpr
 
+SAME_FOR_ALL = ("tags",)
+"""Settings by which targets are found before any job is known."""
 Defaults = Mapping[str, tuple[Span, Expr]]
 """The options of `defaults:`, as expressions."""
 
@@ -168,7 +170,10 @@ def _take_setting(part: Block, option: Option[Any], scope: Scope, into: dict[str
         errors.add("duplicate-option", f"`{part.keyword}` is set twice", part.keyword_span, hint="keep one")
     if expr is not None:
         found = setting_of(option, part.keyword_span, expr, scope, errors)
-        if found is not None:
+        if found is not None and found.value is PER_JOB and part.keyword in SAME_FOR_ALL:
+            message = f"`{part.keyword}` is the same for all targets of a rule: it cannot read wildcards"
+            errors.add("bad-option", message, expr.span, hint="write a plain value")
+        elif found is not None:
             into[part.keyword] = found
 
 

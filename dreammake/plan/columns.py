@@ -77,9 +77,8 @@ class _Check:
             where = origin if not number else "what the steps before it make"
             have = self._step(step, names, have, where)
         self._check_outputs(job, names)
-        given = rule.settings.get("columns")
-        if given is not None and have is None:
-            have = tuple(given.value)
+        if have is None and (given := job.setting("columns")) is not None:
+            have = tuple(given)
         return dict.fromkeys(range(len(job.outputs)), have)
 
     def _step(self, step: StepDecl, names: Mapping[str, Any], have: Columns | None, where: str) -> Columns | None:

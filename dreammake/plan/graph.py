@@ -13,8 +13,9 @@ from dreammake.core.job import Kind, Put
 from dreammake.core.options import Wrong
 from dreammake.core.span import Span
 from dreammake.core.spelling import nearest
+from dreammake.core.values import NOTHING
 from dreammake.lang.context import NotKnownYet
-from dreammake.lang.dreamfile import Dreamfile, Rule
+from dreammake.lang.dreamfile import Dreamfile, Names, Rule
 from dreammake.lang.namespace import Namespace
 from dreammake.plan.implied import Implied, implied_inputs
 from dreammake.plan.matching import Match, Matcher, fill
@@ -38,10 +39,20 @@ class PlannedJob:
     needs: list[PlannedJob] = field(default_factory=list)
     needed_by: list[PlannedJob] = field(default_factory=list)
     unknown: NotKnownYet | None = None
+    names: Names = NOTHING
+    """What every expression of the Dreamfile can read."""
 
     @property
     def id(self) -> str:
         return self.outputs[0].path
+
+    def setting(self, name: str, default: Any = None) -> Any:
+        """A setting of the rule (`retries`, `priority`, `resources`, ...) for this job."""
+        found = self.rule.settings.get(name)
+        if found is None:
+            return default
+        value = found.value_for({**self.names, **self.wildcards, "wildcards": Namespace(self.wildcards)})
+        return default if value is None else value
 
 
 @dataclass(slots=True)
@@ -175,7 +186,7 @@ class GraphBuilder:
         rule, wildcards = match.rule, match.wildcards
         kind = self._made_by(rule)
         outputs = tuple(Put(output.name, fill(output, wildcards), kind) for output in rule.outputs)
-        job = PlannedJob(rule, wildcards, (), outputs)
+        job = PlannedJob(rule, wildcards, (), outputs, names=self.dreamfile.names)
         for put in outputs:
             self.graph.makers[put.path] = job
         self.graph.jobs.append(job)

@@ -19,7 +19,5 @@ def priorities(plan: Plan) -> dict[str, tuple[float, ...]]:
             own = 0.0
         behind = max((path[after.id] for after in job.needed_by), default=0.0)
         path[job.id] = own + behind
-        given = job.rule.settings.get("priority")
-        priority = given.value if given is not None else 0
-        keys[job.id] = (-float(priority), -path[job.id], float(order))
+        keys[job.id] = (-float(job.setting("priority", 0)), -path[job.id], float(order))
     return keys

@@ -7,7 +7,7 @@ from typing import Any
 
 from dreammake.core.catalog import Catalog
 from dreammake.core.values import ModelSpec
-from dreammake.lang.dreamfile import PER_JOB, Rule
+from dreammake.lang.dreamfile import Rule
 from dreammake.plan.graph import PlannedJob
 from dreammake.plan.pool import amount_of
 
@@ -17,11 +17,7 @@ ALL_CPUS = 1 << 30
 
 def wants_of(job: PlannedJob) -> Mapping[str, int]:
     """Amounts by pool: `resources:` of the rule, and one CPU; all CPUs where a model runs or trains in the job."""
-    setting = job.rule.settings.get("resources")
-    if setting is None or setting.value is not PER_JOB:
-        return _wants(job.rule, setting.value if setting else None)
-    names = {"wildcards": job.wildcards, **job.wildcards}
-    return _wants(job.rule, setting.value_for(names))
+    return _wants(job.rule, job.setting("resources"))
 
 
 def _wants(rule: Rule, resources: Mapping[str, Any] | None) -> dict[str, int]:

@@ -342,7 +342,7 @@ class Builder:
     def _failed(self, target: str, failed: Failed) -> None:
         verdict, running = self._end(target)
         job = verdict.job
-        retries = setting(job, "retries", 0)
+        retries = job.setting("retries", 0)
         interrupted = failed.interrupted or bool(self._stopped)
         again = not interrupted and self._attempts[target] <= retries
         seconds = time.time() - running.started
@@ -359,12 +359,6 @@ class Builder:
             heapq.heappush(self._ready, (self._priority[target], target))
         else:
             self.outcome.failed.append(target)
-
-
-def setting(job: PlannedJob, name: str, default: Any) -> Any:
-    """A setting of the job's rule."""
-    found = job.rule.settings.get(name)
-    return default if found is None or found.value is None else found.value
 
 
 def _placed(data: Mapping[str, Any], job: PlannedJob) -> Diagnostic:

@@ -390,3 +390,62 @@ def test_sigterm_is_as_good_as_ctrl_c(project: Project) -> None:
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=15)
     assert process.returncode == 130
+
+
+def test_each_job_gets_gpus_of_its_own(project: Project) -> None:
+    """Ids come from CUDA_VISIBLE_DEVICES, so that this runs where no GPU is."""
+    project.write(
+        """
+        rule all:
+            input: "out/1", "out/2", "out/both"
+
+        rule one:
+            output: "out/{i:int}"
+            shell: "sleep 0.5; echo $CUDA_VISIBLE_DEVICES > {output}"
+            resources:
+                gpus: 1
+
+        rule both:
+            output: "out/both"
+            shell: "echo $CUDA_VISIBLE_DEVICES > {output}"
+            resources:
+                gpus: 2
+        """
+    )
+    project.ok("-j4", CUDA_VISIBLE_DEVICES="3,5")
+    assert sorted((project.root / f"out/{i}").read_text() for i in (1, 2)) == ["3\n", "5\n"]
+    assert (project.root / "out/both").read_text() == "3,5\n"
+
+
+def test_pools_bound_what_runs_at_once(project: Project) -> None:
+    project.write(
+        """
+        rule all:
+            input: expand("out/{i}", i=range(6))
+
+        rule one:
+            output: "out/{i:int}"
+            shell: "ls running | wc -l >> seen; touch running/{wildcards.i}; sleep 0.2; rm running/{wildcards.i}; touch {output}"
+            resources:
+                api: 1
+        """
+    )
+    (project.root / "running").mkdir()
+    project.ok("-j4", "--pool", "api=1")
+    assert set((project.root / "seen").read_text().split()) == {"0"}
+
+
+def test_a_priority_goes_first(project: Project) -> None:
+    project.write(
+        """
+        rule all:
+            input: "out/a", "out/b", "out/c"
+
+        rule one:
+            output: "out/{x}"
+            shell: "echo {wildcards.x} >> order; touch {output}"
+            priority: 5 if x == "c" else 0
+        """
+    )
+    project.ok("-j1")
+    assert (project.root / "order").read_text().split()[0] == "c"
