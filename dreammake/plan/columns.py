@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dreammake.core.diagnostic import Diagnostic, DreamError, Errors
+from dreammake.core.job import Put
 from dreammake.core.options import ColumnNames, Wrong
 from dreammake.core.span import Span
 from dreammake.core.spelling import did_you_mean, nearest
@@ -29,6 +30,15 @@ def check_columns(graph: Graph) -> list[Diagnostic]:
         check.job(job)
     errors.check()
     return check.hidden
+
+
+def first_input(job: PlannedJob) -> Put | None:
+    """The input that the first step reads: for a training the one named `train`, else the first."""
+    if job.rule.steps[0].kind.named == "method":
+        for put in job.inputs:
+            if put.name == "train":
+                return put
+    return job.inputs[0] if job.inputs else None
 
 
 class _Check:
@@ -66,13 +76,13 @@ class _Check:
         """The columns of each output of a job."""
         rule = job.rule
         have: Columns | None = ()
+        first = first_input(job)
         if not rule.steps[0].kind.source:
             if not self._kind_fits(job):
                 return dict.fromkeys(range(len(job.outputs)))
-            first = job.inputs[0].path if job.inputs else None
-            have = None if first is None or job.unknown else self.columns(first)
+            have = None if first is None or job.unknown else self.columns(first.path)
         names = self.graph.names(job)
-        origin = job.inputs[0].path if job.inputs else "this rule"
+        origin = first.path if first is not None else "this rule"
         for number, step in enumerate(rule.steps):
             where = origin if not number else "what the steps before it make"
             have = self._step(step, names, have, where)
@@ -143,7 +153,7 @@ class _Check:
         """Is what the first step reads a dataset?"""
         if not job.inputs or not job.rule.steps[0].kind.pure:
             return True
-        put = job.inputs[0]
+        put = first_input(job) or job.inputs[0]
         kind = put.kind or self.graph.disk.kind(put.path)
         if kind != "model":
             return True
