@@ -113,7 +113,7 @@ class _Bench:
 
             reset()
             contestants.append(Contestant(tool, [*command, *_BUILD[tool]], folder, reset))
-        return interleaved(contestants, self.runs if size <= 200 else 3)
+        return interleaved(contestants, self.runs if size <= 200 else 1)
 
     def _run(
         self,
