@@ -1,5 +1,5 @@
 """`python -m dreammake` is `dreammake`."""
 
-from dreammake.cli.main import main
+from dreammake.cli.main import entry
 
-raise SystemExit(main())
+entry()

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from typing import Any
+from typing import Any, NoReturn
 
 COMMANDS = [
     "build",
@@ -90,6 +90,18 @@ def _guarded(command: str, rest: list[str]) -> int:
         raise
     except Exception as error:
         return _failed(error, "--json" in rest)
+
+
+def entry() -> NoReturn:
+    """The command `dreammake`: runs, and leaves at once. To free the objects of a large plan one by one would only take
+    time."""
+    code = main()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (BrokenPipeError, ValueError):
+        pass
+    os._exit(code)
 
 
 def split(words: Sequence[str]) -> tuple[str, list[str]]:
@@ -190,7 +202,3 @@ def _innermost(error: BaseException) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "?"
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -162,7 +162,7 @@ class GraphBuilder:
             if match is None:
                 self._add_source(path, span, asker)
             else:
-                self._add_job(match)
+                self._add_job(match, path)
         except DreamError as error:
             self.errors.take(error)
             self.graph.sources[path] = span
@@ -182,10 +182,13 @@ class GraphBuilder:
             hint = f"did you mean `{near}`?" if near else "`dreammake list` shows the rules and their targets"
             self.errors.add("unknown-target", f"no rule makes `{path}`, and it does not exist", hint=hint)
 
-    def _add_job(self, match: Match) -> None:
+    def _add_job(self, match: Match, path: str) -> None:
         rule, wildcards = match.rule, match.wildcards
         kind = self._made_by(rule)
-        outputs = tuple(Put(output.name, fill(output, wildcards), kind) for output in rule.outputs)
+        if len(rule.outputs) == 1:
+            outputs: tuple[Put, ...] = (Put(rule.outputs[0].name, path, kind),)
+        else:
+            outputs = tuple(Put(output.name, fill(output, wildcards), kind) for output in rule.outputs)
         job = PlannedJob(rule, wildcards, (), outputs, names=self.dreamfile.names)
         for put in outputs:
             self.graph.makers[put.path] = job
