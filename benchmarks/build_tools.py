@@ -54,6 +54,13 @@ def cases(folder: Path, size: int, runs: int, tools: Sequence[str]) -> Iterator[
     yield bench.dry_run("chain", size, ())
     yield bench.no_op("chain", size, (Target("doit", "doit", 1.0),))
     yield bench.edited_chain(size)
+
+
+def job_cases(folder: Path, size: int, runs: int, tools: Sequence[str]) -> Iterator[Result]:
+    """What a job costs that only calls `touch`: of 200 jobs, and of `size` jobs."""
+    here = {tool: command for tool in tools if (command := command_of(tool))}
+    folder.mkdir(parents=True, exist_ok=True)
+    bench = _Bench(folder, here, runs)
     small = min(200, size)
     first = bench.jobs(small, (Target("2 x make", "make", 2.0),))
     yield first

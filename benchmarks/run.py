@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import build_tools
@@ -27,6 +28,7 @@ from tools import version_of
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 _TITLES = {
     "build_tools": "Build tools",
+    "jobs": "What a job costs",
     "data_steps": "Data steps",
     "prompts": "Prompts",
     "local_models": "Models on this machine",
@@ -36,7 +38,7 @@ _TITLES = {
 def main() -> int:
     arguments = _arguments()
     folder = Path(tempfile.mkdtemp(prefix="dreammake-bench-", dir=arguments.folder))
-    parts = [_heading(arguments)]
+    sections = _sections(arguments.output)
     met = True
     try:
         for group in arguments.groups:
@@ -45,11 +47,11 @@ def main() -> int:
                 print("\n".join([line for line in table([result]).splitlines() if line][2:]), flush=True)
                 results.append(result)
                 met &= all(target.met(result.measured) is not False for target in result.targets)
-            parts.append(f"## {_TITLES[group]}\n\n{table(results)}")
+            sections[_TITLES[group]] = f"{_made_by(group, arguments)}\n\n{table(results)}"
     finally:
         if not arguments.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    arguments.output.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    _write(arguments.output, sections)
     print(f"written: {arguments.output}")
     return 0 if met or not arguments.check else 1
 
@@ -78,6 +80,8 @@ def _arguments() -> argparse.Namespace:
 def _cases(group: str, folder: Path, arguments: argparse.Namespace) -> Iterator[Result]:
     if group == "build_tools":
         return build_tools.cases(folder, arguments.size, arguments.runs, arguments.tools)
+    if group == "jobs":
+        return build_tools.job_cases(folder, arguments.size, arguments.runs, arguments.tools)
     if group == "prompts":
         return prompts.cases(folder, arguments.rows, arguments.runs)
     if group == "local_models":
@@ -85,15 +89,29 @@ def _cases(group: str, folder: Path, arguments: argparse.Namespace) -> Iterator[
     return data_steps.cases(folder, arguments.rows, arguments.runs)
 
 
-def _heading(arguments: argparse.Namespace) -> str:
+def _sections(page: Path) -> dict[str, str]:
+    """The groups that the page holds already, by title: those that are not measured now stay."""
+    if not page.exists():
+        return {}
+    parts = re.split(r"^## (.+)\n", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    return {title: text.strip() for title, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _write(page: Path, sections: Mapping[str, str]) -> None:
+    text = "# Benchmarks\n\nMedians of runs taken in turn: wall time, and the largest process of each tool where it can be told.\n"
+    for title in _TITLES.values():
+        if title in sections:
+            text += f"\n## {title}\n\n{sections[title]}\n"
+    page.write_text(text, encoding="utf-8")
+
+
+def _made_by(group: str, arguments: argparse.Namespace) -> str:
     options = [f"--size {arguments.size}", f"--rows {arguments.rows}", f"--runs {arguments.runs}"]
-    versions = ", ".join(version_of(tool) for tool in arguments.tools)
+    tools = arguments.tools if group in ("build_tools", "jobs") else ["dreammake"]
+    versions = ", ".join(version_of(tool) for tool in tools)
     return "\n".join(
         [
-            "# Benchmarks",
-            "",
-            f"Made by `python benchmarks/run.py {' '.join([*arguments.groups, *options])}`.",
-            "Medians of runs taken in turn: wall time, and the largest process of each tool where it can be told.",
+            f"Made by `python benchmarks/run.py {' '.join([group, *options])}`.",
             "",
             f"- machine: {_machine()}",
             f"- Python {platform.python_version()}, {versions}",

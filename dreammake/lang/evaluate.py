@@ -16,8 +16,8 @@ from dreammake.lang import syntax as s
 from dreammake.lang.evaluate_calls import call_value, function_call, named_values
 from dreammake.lang.evaluate_errors import blame, blamed_on, no_attribute, no_item, no_method, unknown_key, unknown_name
 from dreammake.lang.functions import FUNCTIONS, TYPE_NAMES, format_value, items_of
-from dreammake.lang.limits import Budget, TooMuch, made, weigh
-from dreammake.lang.methods import methods_named
+from dreammake.lang.limits import SMALL, Budget, TooMuch, made, weigh
+from dreammake.lang.methods import BARE, methods_named
 from dreammake.lang.namespace import ContextFunction, Namespace
 from dreammake.lang.operators import BINARY, COMPARE, PLAIN_COMPARE, Unfit, kind, unary
 
@@ -130,13 +130,24 @@ class _Compiler:
                 self.code(part) if part else None for part in (expr.index.lower, expr.index.upper, expr.index.step)
             ]
 
-            def cut(scope: Scope) -> Any:
-                value = owner(scope)
+            def cut(scope: Scope, value: Any) -> Any:
                 bounds = [part(scope) if part else None for part in parts]
-                with blamed_on(span):
+                try:
                     return made(_sliced(value, bounds), scope.budget)
+                except Exception as error:
+                    raise blame(error, span) from None
 
-            return cut
+            constant = _constant_slice(expr.index)
+            if constant is None:
+                return lambda scope: cut(scope, owner(scope))
+
+            def cut_constant(scope: Scope) -> Any:
+                value = owner(scope)
+                if value.__class__ is str and len(value) <= SMALL:
+                    return value[constant]
+                return cut(scope, value)
+
+            return cut_constant
         key = self.code(expr.index)
 
         def read(scope: Scope) -> Any:
@@ -355,8 +366,7 @@ class _Compiler:
     def _method_call(self, function: s.Attribute, args: list[Code], kwargs: Any, span: Span) -> Code:
         owner, methods, name = self.code(function.value), methods_named(function.name), function.name
 
-        def call(scope: Scope) -> Any:
-            value = owner(scope)
+        def call(scope: Scope, value: Any) -> Any:
             inner = value.__class__ is Namespace and name in value
             method = None if inner else methods.get(value.__class__)
             if method is None and not inner:
@@ -370,7 +380,17 @@ class _Compiler:
             except Exception as error:
                 raise blame(error, span) from None
 
-        return call
+        plain = BARE.get(name) if not args and not kwargs else None
+        if plain is None:
+            return lambda scope: call(scope, owner(scope))
+
+        def call_bare(scope: Scope) -> Any:
+            value = owner(scope)
+            if value.__class__ is str and len(value) <= SMALL:
+                return plain(value)
+            return call(scope, value)
+
+        return call_bare
 
 
 def _loop(items: Code, slots: list[int], tests: list[Code], span: Span, inner: Any, cost: int) -> Any:
@@ -423,6 +443,19 @@ def _indexed(value: Any, key: Any) -> Any:
     raise Unfit(
         f"{kind(value)} has no items", "test for it first: `… if x is not None else …`" if value is None else ""
     )
+
+
+def _constant_slice(expr: s.Slice) -> slice | None:
+    """The slice where its bounds are whole numbers as they stand."""
+    bounds: list[int | None] = []
+    for part in (expr.lower, expr.upper, expr.step):
+        if part is None:
+            bounds.append(None)
+        elif isinstance(part, s.Constant) and part.value.__class__ is int:
+            bounds.append(part.value)
+        else:
+            return None
+    return slice(*bounds) if bounds[2] != 0 else None
 
 
 def _sliced(value: Any, bounds: list[Any]) -> Any:

@@ -18,7 +18,8 @@ MAX_WIDTH = 10_000
 READING_STEPS = 10_000_000
 ROW_STEPS = 1_000_000
 
-_SMALL = 64
+SMALL = 64
+"""Characters of a text that costs nothing."""
 _ATOMS = frozenset({bool, int, float, type(None)})
 
 
@@ -49,7 +50,7 @@ def made(value: Any, budget: Budget) -> Any:
     """`value`, charged by its size. Raises TooMuch when it is over a limit."""
     kind = value.__class__
     if kind is str:
-        if len(value) > _SMALL:
+        if len(value) > SMALL:
             if len(value) > MAX_TEXT:
                 raise TooMuch("too-large", f"this text would have more than {MAX_TEXT:,} characters")
             budget.spend(len(value) >> 3)

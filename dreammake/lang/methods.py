@@ -13,6 +13,22 @@ Method = Callable[..., Any]
 _TEXT = """strip lstrip rstrip split rsplit splitlines lower upper title capitalize casefold swapcase startswith
     endswith count find rfind index rindex removeprefix removesuffix partition rpartition isdigit isdecimal isnumeric
     isalpha isalnum isspace isupper islower istitle isascii isidentifier"""
+_WITHOUT_ARGUMENTS = frozenset(
+    [
+        "strip",
+        "lstrip",
+        "rstrip",
+        "split",
+        "rsplit",
+        "splitlines",
+        "lower",
+        "upper",
+        "title",
+        "capitalize",
+        "casefold",
+        "swapcase",
+    ]
+)
 _PADDED = ["ljust", "rjust", "center", "zfill"]
 
 
@@ -95,6 +111,10 @@ def _items(budget: Budget, values: Mapping[Any, Any]) -> list[Any]:
     return made(list(values.items()), budget)  # type: ignore[no-any-return]
 
 
+BARE: dict[str, Callable[[str], Any]] = {
+    name: getattr(str, name) for name in _TEXT.split() if name.startswith("is") or name in _WITHOUT_ARGUMENTS
+}
+"""Methods that a text has without arguments: for short texts they need no budget."""
 _OF_TEXT: dict[str, Method] = {
     **{name: _of_text(name) for name in _TEXT.split()},
     **{name: _padded(name) for name in _PADDED},
