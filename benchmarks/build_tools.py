@@ -104,7 +104,10 @@ class _Bench:
         one = self._whole_builds(1)
         measured = {tool: _beyond(many[tool], one[tool]) for tool in many}
         return Result(
-            f"{size:,} trivial shell jobs, two at once: a job beyond the first", measured, targets, jobs=size - 1
+            f"{size:,} shell jobs that only `touch`, two at once: a job beyond the first",
+            measured,
+            targets,
+            jobs=size - 1,
         )
 
     def _whole_builds(self, size: int) -> Mapping[str, Measured]:

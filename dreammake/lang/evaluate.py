@@ -15,6 +15,7 @@ from dreammake.core.values import ModelSpec
 from dreammake.lang import syntax as s
 from dreammake.lang.evaluate_calls import call_value, function_call, named_values
 from dreammake.lang.evaluate_errors import blame, blamed_on, no_attribute, no_item, no_method, unknown_key, unknown_name
+from dreammake.lang.evaluate_items import constant_slice, indexed, sliced
 from dreammake.lang.functions import FUNCTIONS, TYPE_NAMES, format_value, items_of
 from dreammake.lang.limits import SMALL, Budget, TooMuch, made, weigh
 from dreammake.lang.methods import BARE, methods_named
@@ -133,11 +134,11 @@ class _Compiler:
             def cut(scope: Scope, value: Any) -> Any:
                 bounds = [part(scope) if part else None for part in parts]
                 try:
-                    return made(_sliced(value, bounds), scope.budget)
+                    return made(sliced(value, bounds), scope.budget)
                 except Exception as error:
                     raise blame(error, span) from None
 
-            constant = _constant_slice(expr.index)
+            constant = constant_slice(expr.index)
             if constant is None:
                 return lambda scope: cut(scope, owner(scope))
 
@@ -153,7 +154,7 @@ class _Compiler:
         def read(scope: Scope) -> Any:
             value, at = owner(scope), key(scope)
             try:
-                return value[at] if value.__class__ in _INDEXED else _indexed(value, at)
+                return value[at] if value.__class__ in _INDEXED else indexed(value, at)
             except Exception as error:
                 raise no_item(expr, value, at, error) from None
 
@@ -437,36 +438,6 @@ def _put(made: dict[Any, Any], key: Any, value: Any, span: Span) -> None:
 
 
 _INDEXED = frozenset({str, list, tuple, dict, Namespace})
-
-
-def _indexed(value: Any, key: Any) -> Any:
-    raise Unfit(
-        f"{kind(value)} has no items", "test for it first: `… if x is not None else …`" if value is None else ""
-    )
-
-
-def _constant_slice(expr: s.Slice) -> slice | None:
-    """The slice where its bounds are whole numbers as they stand."""
-    bounds: list[int | None] = []
-    for part in (expr.lower, expr.upper, expr.step):
-        if part is None:
-            bounds.append(None)
-        elif isinstance(part, s.Constant) and part.value.__class__ is int:
-            bounds.append(part.value)
-        else:
-            return None
-    return slice(*bounds) if bounds[2] != 0 else None
-
-
-def _sliced(value: Any, bounds: list[Any]) -> Any:
-    if value.__class__ not in (str, list, tuple):
-        raise Unfit(f"{kind(value)} cannot be sliced")
-    for bound in bounds:
-        if bound is not None and bound.__class__ is not int:
-            raise Unfit(f"a slice takes whole numbers, not {kind(bound)}")
-    if bounds[2] == 0:
-        raise Unfit("a slice with a step of 0")
-    return value[slice(*bounds)]
 
 
 def _count(expr: Any) -> int:

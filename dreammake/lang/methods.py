@@ -14,20 +14,8 @@ _TEXT = """strip lstrip rstrip split rsplit splitlines lower upper title capital
     endswith count find rfind index rindex removeprefix removesuffix partition rpartition isdigit isdecimal isnumeric
     isalpha isalnum isspace isupper islower istitle isascii isidentifier"""
 _WITHOUT_ARGUMENTS = frozenset(
-    [
-        "strip",
-        "lstrip",
-        "rstrip",
-        "split",
-        "rsplit",
-        "splitlines",
-        "lower",
-        "upper",
-        "title",
-        "capitalize",
-        "casefold",
-        "swapcase",
-    ]
+    {"strip", "lstrip", "rstrip", "split", "rsplit", "splitlines"}
+    | {"lower", "upper", "title", "capitalize", "casefold", "swapcase"}
 )
 _PADDED = ["ljust", "rjust", "center", "zfill"]
 
