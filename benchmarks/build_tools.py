@@ -57,7 +57,7 @@ def cases(folder: Path, size: int, runs: int, tools: Sequence[str]) -> Iterator[
 
 
 def job_cases(folder: Path, size: int, runs: int, tools: Sequence[str]) -> Iterator[Result]:
-    """What a job costs that only calls `touch`: of 200 jobs, and of `size` jobs."""
+    """What a job costs that only calls `cat`: of 200 jobs, and of `size` jobs."""
     here = {tool: command for tool in tools if (command := command_of(tool))}
     folder.mkdir(parents=True, exist_ok=True)
     bench = _Bench(folder, here, runs)
@@ -104,7 +104,7 @@ class _Bench:
         one = self._whole_builds(1)
         measured = {tool: _beyond(many[tool], one[tool]) for tool in many}
         return Result(
-            f"{size:,} shell jobs that only `touch`, two at once: a job beyond the first",
+            f"{size:,} shell jobs that only call `cat`, two at once: a job beyond the first",
             measured,
             targets,
             jobs=size - 1,

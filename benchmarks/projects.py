@@ -41,7 +41,7 @@ def _dreammake(shape: str, size: int) -> Iterable[str]:
             yield _rule("one", "in/{i}.txt", "out/{i:int}.txt")
         case "jobs":
             yield f'rule all:\n    {every}\n\nrule one:\n    output: "out/{{i:int}}.txt"'
-            yield '    shell: "touch {output}"'
+            yield '    shell: "cat /dev/null > {output}"'
         case "written":
             yield f"rule all:\n    {every}"
             for i in range(size):
@@ -63,7 +63,7 @@ def _doit(shape: str, size: int) -> Iterable[str]:
             yield f'        yield {{"name": str(i), {task.format(f="f", i="{i}")}}}'
         case "jobs":
             yield f"def task_one():\n    for i in range({size}):"
-            yield '        yield {"name": str(i), "actions": [f"touch out/{i}.txt"],'
+            yield '        yield {"name": str(i), "actions": [f"cat /dev/null > out/{i}.txt"],'
             yield '               "targets": [f"out/{i}.txt"], "uptodate": [True]}'
         case "written":
             for i in range(size):
@@ -86,13 +86,13 @@ def _make(shape: str, size: int) -> Iterable[str]:
         case "wildcard":
             yield "out/%.txt: in/%.txt\n\tcat $< > $@"
         case "jobs":
-            yield "out/%.txt:\n\ttouch $@"
+            yield "out/%.txt:\n\tcat /dev/null > $@"
         case "written":
             yield from (f"out/{i}.txt: in/{i}.txt\n\tcat $< > $@" for i in range(size))
 
 
 def _ninja(shape: str, size: int) -> Iterable[str]:
-    yield "rule copy\n  command = cat $in > $out\nrule echo\n  command = touch $out"
+    yield "rule copy\n  command = cat $in > $out\nrule echo\n  command = cat /dev/null > $out"
     match shape:
         case "chain":
             yield from (f"build data/c{i}.txt: copy {_before(i)}" for i in range(1, size + 1))
@@ -110,7 +110,7 @@ def _snakemake(shape: str, size: int) -> Iterable[str]:
             yield _rule("one", "in/{i}.txt", "out/{i}.txt")
         case "jobs":
             yield every
-            yield 'rule one:\n    output: "out/{i}.txt"\n    shell: "touch {output}"'
+            yield 'rule one:\n    output: "out/{i}.txt"\n    shell: "cat /dev/null > {output}"'
         case "written":
             yield every
             for i in range(size):

@@ -98,7 +98,7 @@ def _sections(page: Path) -> dict[str, str]:
 
 
 def _write(page: Path, sections: Mapping[str, str]) -> None:
-    text = "# Benchmarks\n\nMedians of runs taken in turn: wall time, and the largest process of each tool where it can be told.\n"
+    text = "# Benchmarks\n\nMedians of runs in turn: wall time; the largest process of each tool, where it shows.\n"
     for title in _TITLES.values():
         if title in sections:
             text += f"\n## {title}\n\n{sections[title]}\n"
