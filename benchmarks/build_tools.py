@@ -57,17 +57,18 @@ def cases(folder: Path, size: int, runs: int, tools: Sequence[str]) -> Iterator[
 
 
 def job_cases(folder: Path, size: int, runs: int, tools: Sequence[str]) -> Iterator[Result]:
-    """What a job costs that only calls `cat`: of 200 jobs, and of `size` jobs."""
+    """What a job costs that only calls `cat`, and one that only lets the shell `echo`: of 200 jobs, and of `size`."""
     here = {tool: command for tool in tools if (command := command_of(tool))}
     folder.mkdir(parents=True, exist_ok=True)
     bench = _Bench(folder, here, runs)
     small = min(200, size)
-    first = bench.jobs(small, (Target("2 x make", "make", 2.0),))
-    yield first
-    if size > small:
-        ours = first.measured.get("dreammake", Measured())
-        limit = ours.seconds / (small - 1) * (size - 1) * 1.1
-        yield bench.jobs(size, (Target(f"the same a job as with {small}", seconds=limit),) if limit else ())
+    for shape in ("jobs", "echoes"):
+        first = bench.jobs(shape, small, (Target("2 x make", "make", 2.0),))
+        yield first
+        if size > small:
+            ours = first.measured.get("dreammake", Measured())
+            limit = ours.seconds / (small - 1) * (size - 1) * 1.1
+            yield bench.jobs(shape, size, (Target(f"the same a job as with {small}", seconds=limit),) if limit else ())
 
 
 class _Bench:
@@ -97,29 +98,26 @@ class _Bench:
 
         return self._run(name, "chain", size, _DRY, (), built=True, edit=edit)
 
-    def jobs(self, size: int, targets: tuple[Target, ...]) -> Result:
+    def jobs(self, shape: str, size: int, targets: tuple[Target, ...]) -> Result:
         """What a job costs beyond the first: builds of so many trivial shell jobs, two at once, from an empty folder
         each time, less the build of one."""
-        many = self._whole_builds(size)
-        one = self._whole_builds(1)
+        many = self._whole_builds(shape, size)
+        one = self._whole_builds(shape, 1)
         measured = {tool: _beyond(many[tool], one[tool]) for tool in many}
-        return Result(
-            f"{size:,} shell jobs that only call `cat`, two at once: a job beyond the first",
-            measured,
-            targets,
-            jobs=size - 1,
-        )
+        what = {"jobs": "call `cat`", "echoes": "let the shell `echo`"}[shape]
+        name = f"{size:,} shell jobs that only {what}, two at once: a job beyond the first"
+        return Result(name, measured, targets, jobs=size - 1)
 
-    def _whole_builds(self, size: int) -> Mapping[str, Measured]:
+    def _whole_builds(self, shape: str, size: int) -> Mapping[str, Measured]:
         contestants = []
         for tool, command in self.commands.items():
             if tool in _SLOW and size > 200:
                 continue
-            folder = self.folder / f"jobs-{size}-{tool}"
+            folder = self.folder / f"{shape}-{size}-{tool}"
 
             def reset(tool: str = tool, folder: Path = folder) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
-                write(tool, "jobs", folder, size)
+                write(tool, shape, folder, size)
 
             reset()
             contestants.append(Contestant(tool, [*command, *_BUILD[tool]], folder, reset))

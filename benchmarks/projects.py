@@ -4,7 +4,8 @@ one        a single target from a single source
 wildcard   `size` targets out/I.txt, each from in/I.txt, by one rule (ninja has none: it gets them written out)
 written    the same, each by a rule of its own
 chain      data/c1.txt ... data/cN.txt, each from the one before; the first from source.txt
-jobs       `size` targets from nothing
+jobs       `size` targets from nothing, by `cat`
+echoes     the same by a command of the shell's own
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-SHAPES = ("one", "wildcard", "written", "chain", "jobs")
+SHAPES = ("one", "wildcard", "written", "chain", "jobs", "echoes")
 
 
 def write(tool: str, shape: str, folder: Path, size: int) -> None:
@@ -23,9 +24,9 @@ def write(tool: str, shape: str, folder: Path, size: int) -> None:
     for number in range(1 if shape == "one" else size if shape in ("wildcard", "written") else 0):
         (folder / "in" / f"{number}.txt").write_text(f"{number}\n")
     file, lines = _WRITERS[tool]
-    (folder / file).write_text(
-        "\n".join(lines("wildcard" if shape == "one" else shape, 1 if shape == "one" else size)) + "\n"
-    )
+    alike = {"one": "wildcard", "echoes": "jobs"}.get(shape, shape)
+    text = "\n".join(lines(alike, 1 if shape == "one" else size)) + "\n"
+    (folder / file).write_text(text.replace("cat /dev/null", "echo 1") if shape == "echoes" else text)
 
 
 def last_target(shape: str, size: int) -> str:
