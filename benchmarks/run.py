@@ -108,6 +108,8 @@ def _write(page: Path, sections: Mapping[str, str]) -> None:
 def _made_by(group: str, arguments: argparse.Namespace) -> str:
     options = [f"--size {arguments.size}", f"--rows {arguments.rows}", f"--runs {arguments.runs}"]
     tools = arguments.tools if group in ("build_tools", "jobs") else ["dreammake"]
+    if group in ("build_tools", "jobs") and list(tools) != list(build_tools.TOOLS):
+        options.append(f"--tools {' '.join(tools)}")
     versions = ", ".join(version_of(tool) for tool in tools)
     return "\n".join(
         [
