@@ -151,11 +151,3 @@ class Step:
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows | Mapping[str, Rows]:
         """The rows after the step, made lazily. A `last` step may return rows by output name."""
         raise NotImplementedError
-
-
-def input_path(work: Work, name: str | None = None) -> str | None:
-    """The path of a job's input by its name in the rule, or of its first input."""
-    for put in work.inputs:
-        if name is None or put.name == name:
-            return put.path
-    return None

@@ -68,6 +68,7 @@ class Performer:
         def finish() -> dict[str, Any]:
             try:
                 outputs = [self._finish(job, put, places[put.path], before[put.path], work) for put in job.outputs]
+                work.forget_checkpoints()
             finally:
                 _clear(work, places)
             return {"outputs": outputs, "seconds": time.monotonic() - began, "facts": work.facts()}

@@ -50,6 +50,7 @@ class JobWork:
         self._send = send
         self._shared_asker = shared_asker
         self._made: list[Path] = []
+        self._checkpoints: Path | None = None
         self._asker: Any = None
         self._facts: dict[str, Any] = {}
         self._sent = 0.0
@@ -102,7 +103,13 @@ class JobWork:
         """A folder that outlives the job when it is killed, for the next job of the same recipe."""
         folder = self._state / "checkpoints" / str(self._job.card.get("recipe", "unknown"))
         folder.mkdir(parents=True, exist_ok=True)
+        self._checkpoints = folder
         return folder
+
+    def forget_checkpoints(self) -> None:
+        """The job ended well: nobody goes on from its checkpoints."""
+        if self._checkpoints is not None:
+            shutil.rmtree(self._checkpoints, ignore_errors=True)
 
     def spool(self, rows: Rows) -> Spooled:
         from dreammake.store.dataset import spool
