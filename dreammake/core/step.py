@@ -52,6 +52,8 @@ class Work(Protocol):
 
     inputs: tuple[Put, ...]
     outputs: tuple[Put, ...]
+    gpus: tuple[str, ...]
+    """The ids of the GPUs that the job has."""
 
     def open(self, path: str) -> Rows:
         """The rows of an input dataset. They can be read again, and know their count."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 from dreammake.core.options import OptionSet
 from dreammake.core.rows import Rows
-from dreammake.core.step import Columns
+from dreammake.core.step import Columns, RowError
 
 
 class Training(Protocol):
@@ -22,10 +22,20 @@ class Training(Protocol):
     base: str | Path
     """The base model: a hub name, or the folder on disk when it is a target, a local model or the embedded one."""
 
+    gpus: int
+    """How many GPUs the job has: `resources: gpus: N`."""
+
+    def path(self, path: str) -> Path:
+        """Where a path of the project lies on disk: a model that an option names, a file with a reward function."""
+
     def progress(self, done: int, total: int | None = None, **measures: float) -> None:
         """Steps done, and figures of now such as `loss`."""
 
-    def say(self, line: str) -> None: ...
+    def say(self, line: str) -> None:
+        """One line for the job's log."""
+
+    def error(self, error: RowError) -> None:
+        """Put a row that cannot be learned from into the target's error table."""
 
 
 class Trainer:

@@ -40,6 +40,7 @@ class JobWork:
     ) -> None:
         self.inputs = job.inputs
         self.outputs = job.outputs
+        self.gpus: tuple[str, ...] = tuple(claim.get("gpus", ()))
         self._log = log
         self._root = root
         self._state = state
@@ -134,8 +135,7 @@ class JobWork:
         from dreammake.core.catalog import Catalog
         from dreammake.run.asking import Asker
 
-        gpus = tuple(self._claim.get("gpus", ()))
-        context = EngineContext(self.path, os.cpu_count() or 1, gpus, self.say, self._state / "tmp" / "shared")
+        context = EngineContext(self.path, os.cpu_count() or 1, self.gpus, self.say, self._state / "tmp" / "shared")
         ledger = self._claim.get("ledger")
         return Asker(
             self._state / "prompts",

@@ -10,8 +10,8 @@ from dreammake.core.job import Put
 from dreammake.core.options import Choice, Dict, OptionSet, Str, Wrong
 from dreammake.core.rows import BATCH_ROWS, Rows, add_column, from_dicts, with_column
 from dreammake.core.step import Columns, Look, Step, Work
+from dreammake.core.user_function import UserFunction
 from dreammake.steps._columns import even_batches
-from dreammake.steps._user_code import UserFunction
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,7 +14,7 @@ from dreammake.core.job import Put
 from dreammake.core.options import OptionSet, Wrong
 from dreammake.core.rows import Rows
 from dreammake.core.spelling import did_you_mean
-from dreammake.core.step import Columns, Look, Step, Work
+from dreammake.core.step import Columns, Look, RowError, Step, Work
 from dreammake.core.trainer import Trainer
 
 _MODEL_FILES = ("config.json", "adapter_config.json")
@@ -29,13 +29,20 @@ class _Training:
     folder: Path
     checkpoints: Path
     base: str | Path
+    gpus: int
     work: Work
+
+    def path(self, path: str) -> Path:
+        return self.work.path(path)
 
     def progress(self, done: int, total: int | None = None, **measures: float) -> None:
         self.work.progress(done, total, **measures)
 
     def say(self, line: str) -> None:
         self.work.say(line)
+
+    def error(self, error: RowError) -> None:
+        self.work.error(error)
 
 
 class Train(Step):
@@ -103,6 +110,7 @@ rule pluralizer:
                 folder=work.output_folder(),
                 checkpoints=work.checkpoint_folder(),
                 base=folder if folder is not None and folder.is_dir() else base,
+                gpus=len(work.gpus),
                 work=work,
             ),
         )

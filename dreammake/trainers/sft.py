@@ -11,11 +11,11 @@ from dreammake.core.options import Bool, Choice, Int, OptionSet, Str, Text, Text
 from dreammake.core.options import Path as PathOption
 from dreammake.core.rows import Rows
 from dreammake.core.step import Columns
-from dreammake.core.trainer import Trainer, Training
-from dreammake.trainers import _base_model, _trl
+from dreammake.core.trainer import Training
+from dreammake.trainers import _base_model, _loop, _model_folder, _trl
 from dreammake.trainers._examples import chat, dataset_of, messages_renderer, renderer
-from dreammake.trainers._noise import noise_to
 from dreammake.trainers._options import Field, Lora, with_trl_options
+from dreammake.trainers._torch_trainer import TorchTrainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -48,7 +48,7 @@ class SftOptions(OptionSet):
     save_total_limit = Int("How many checkpoints a running training keeps.", default=1, at_least=1, result=False)
 
 
-class Sft(Trainer):
+class Sft(TorchTrainer):
     """Teaches a causal language model by example.
 
     Each row is a prompt with its completion, a chat (`messages`), or a plain `text`. Where the base model has a
@@ -100,13 +100,7 @@ rule pluralizer:
         listed = ", ".join(f"`{name}`" for name in sorted(given))
         raise Wrong(f"`train sft` takes one shape of data, not {listed}", "keep one of them", "conflicting-options")
 
-    def run(self, options: Any, training: Training) -> None:
-        """Train and write `training.folder`."""
-        _trl.need("torch", "transformers", "trl", "peft", "datasets")
-        with noise_to(training.say):
-            self._train(options, training)
-
-    def _train(self, options: Any, training: Training) -> None:
+    def train(self, options: Any, training: Training) -> None:
         from trl import SFTConfig, SFTTrainer
 
         base = base_folder(training.base, training.say)
@@ -137,11 +131,11 @@ rule pluralizer:
         left_out = 0 if options["packing"] else len(train) - len(trainer.train_dataset)
         if left_out:
             training.say(f"{left_out} of {len(train)} rows are left out: their prompt alone fills max_length")
-        measures = _trl.run(trainer, training)
+        measures = _loop.run(trainer, training)
         base_name = str(base) if training.base == EMBEDDED else str(options.base)
-        _trl.save_model(trainer.model, tokenizer, training.folder, base_name, merge=options.merge)
+        _model_folder.save_model(trainer.model, tokenizer, training.folder, base_name, merge=options.merge)
         facts = {"base": options.base, "rows": len(train), "rows_left_out": left_out, **measures}
-        _trl.save_log(trainer, training.folder, "sft", options, facts)
+        _model_folder.save_log(trainer, training.folder, "sft", options, facts)
 
 
 Examples = Callable[[Rows], tuple[tuple[str, ...], Iterator[dict[str, Any]]]]

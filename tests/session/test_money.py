@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -123,9 +124,13 @@ def test_a_budget_is_kept_and_so_is_what_was_paid(tmp_path: Path, concurrency: i
 
 
 def test_all_workers_share_one_budget(tmp_path: Path) -> None:
-    with LoopbackServer(latency=0.005) as server:
-        project = project_in(tmp_path, server)
+    with LoopbackServer(hold_from=0) as server:
+        project = project_in(tmp_path, server, concurrency=4)
+        # A job has four requests at once, so the fifth is the other's.
+        both = Thread(target=lambda: (server.wait_for(5), server.release()))
+        both.start()
         code, end, failures = finished(project, "data/answers", "data/other", "-k", "-j2", "--budget", "0.3")
+        both.join()
         assert code == 1
         assert {failure["code"] for failure in failures} == {"budget-reached"}
         assert cost_of(server) <= 0.3

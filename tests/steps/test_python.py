@@ -128,7 +128,7 @@ def test_an_error_is_one_sentence_and_the_log_has_the_users_frames(work: TestWor
     assert found.message == f"`code.py:broken` failed: ValueError: no luck here (code.py:{line})"
     log = "\n".join(work.log)
     assert "in broken" in log and "in inner" in log and "no luck" in log
-    assert "_user_code" not in log
+    assert "user_function" not in log
     assert failing("broken_later", work, per="dataset").code == "python-failed"
     assert "SystemExit" in failing("leave", work).message
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from dreammake.core.options import OptionSet
 from dreammake.core.rows import Rows, from_dicts
+from dreammake.core.step import RowError
 from dreammake.core.values import Function, Template
 from dreammake.trainers.sft import Sft
 from tests.support.small_model import small_model
@@ -30,6 +31,8 @@ class Training:
     folder: Path
     checkpoints: Path
     base: str | Path
+    gpus: int = 0
+    errors: list[RowError] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     steps: list[tuple[int, int | None, dict[str, float]]] = field(default_factory=list)
     stop_at: int | None = None
@@ -40,8 +43,14 @@ class Training:
         if done == self.stop_at:
             raise KeyboardInterrupt
 
+    def path(self, path: str) -> Path:
+        return self.folder.parent / path
+
     def say(self, line: str) -> None:
         self.lines.append(line)
+
+    def error(self, error: RowError) -> None:
+        self.errors.append(error)
 
 
 def rows_of(rows: list[dict[str, Any]]) -> Rows:
