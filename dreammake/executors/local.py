@@ -80,7 +80,8 @@ class Local:
             if now:
                 _kill_session(worker.pid)
             elif worker.jobs:
-                _send(worker, b'{"stop": true}\n')
+                with suppress(OSError):
+                    os.kill(worker.pid, signal.SIGINT)
 
     def close(self) -> None:
         """End the workers: idle ones by the end of their connection, and any that linger by force."""

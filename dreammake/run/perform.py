@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import shutil
+import stat
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -115,18 +116,19 @@ class Performer:
     def _finish(self, job: Job, put: Put, made: Path, before: str | None, work: JobWork) -> list[str]:
         """Move an output to its place. Gives its path, fingerprint and signature."""
         target = self._root / put.path
-        if not made.exists():
+        is_folder = _is_folder(made)
+        if is_folder is None:
             if before != files.signature(target) and target.exists():
                 return [put.path, files.fingerprint_path(target), files.signature(target) or ""]
             hint = "a command writes to `{output}`" if job.steps[-1].step == "shell" else "the log may say why"
             fail("missing-output", f"the job ended, but did not make `{put.path}`", hint=hint, exit_code=1)
         content = files.fingerprint_path(made)
-        if made.is_dir():
+        if is_folder:
             # No times and no counts of what was asked: equal builds leave equal bytes.
             card = {**job.card, "target": put.path, "content": content, "rows": work.facts().get("rows")}
             (made / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        _sync(made)
-        replace(made, target, self._state / "tmp")
+        _sync(made, is_folder)
+        replace(made, target, self._state / "tmp", is_folder)
         if put.path in job.card.get("protected", ()):
             _make_readonly(target)
         return [put.path, content, files.signature(target) or ""]
@@ -148,9 +150,17 @@ def _with_outputs(command: str, job: Job, places: Mapping[str, Path]) -> str:
     return command
 
 
-def _sync(path: Path) -> None:
+def _is_folder(path: Path) -> bool | None:
+    """None where there is nothing."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return None
+
+
+def _sync(path: Path, is_folder: bool) -> None:
     """Put a file, or a folder with all in it, safely on the disk."""
-    if path.is_dir():
+    if is_folder:
         from dreammake.store.dataset_writer import sync_folder
 
         sync_folder(path)
@@ -162,8 +172,14 @@ def _sync(path: Path) -> None:
         os.close(file)
 
 
-def replace(made: Path, target: Path, trash: Path) -> None:
+def replace(made: Path, target: Path, trash: Path, is_folder: bool) -> None:
     """Put `made` at `target` by renames. What was there is gone only then."""
+    if not is_folder:
+        try:
+            os.replace(made, target)
+            return
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            pass
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -173,7 +189,7 @@ def replace(made: Path, target: Path, trash: Path) -> None:
         os.rename(target, old)
         os.rename(made, target)
         remove(old)
-    elif made.is_dir() and os.path.lexists(target):
+    elif is_folder and os.path.lexists(target):
         os.unlink(target)
         os.rename(made, target)
     else:

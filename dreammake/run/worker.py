@@ -4,171 +4,111 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import socket
 import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.job import Job
 from dreammake.run.job_log import SOON, JobLog
 from dreammake.run.messages import diagnostic_to_json
-from dreammake.run.perform import Finish, Performer, Send
+from dreammake.run.perform import Finish, Performer
 
 LINGER = 8.0
 """How many seconds a job may take to end after its build is gone."""
 
 
-class Finisher:
-    """Puts outputs in place in a thread of its own, one job at a time and in their order."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._given: SimpleQueue[Finish] = SimpleQueue()
-        self._busy = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def take(self, finish: Finish) -> None:
-        """Finish a job soon; waits while another one is being finished."""
-        self._busy.acquire()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, daemon=True)
-            self._thread.start()
-        self._given.put(finish)
-
-    def wait(self) -> None:
-        """Until all that was given is finished, and said so."""
-        with self._busy:
-            pass
-
-    def _work(self) -> None:
-        while True:
-            self._send(_ended(self._given.get()))
-            self._busy.release()
-
-
 class Worker:
-    """Serves one connection until it ends."""
+    """Serves one connection until it ends. SIGINT stops it: the job that runs is interrupted, those behind are dropped."""
 
     def __init__(self, root: Path, state: Path, connection: socket.socket) -> None:
         os.chdir(root)
         self._connection = connection
         self._sending = threading.Lock()
-        self._jobs: list[dict[str, Any]] = []
-        self._arrived = threading.Condition()
-        self._ended = False
-        self._busy = False
+        self._lines: deque[bytes] = deque()
+        self._rest = b""
+        self._stopped = False
+        self._interruptible = False
         self._log = JobLog(state / "tmp")
         self._performer = Performer(root, state, self._send, self._log)
-        self._finisher = Finisher(self._send)
 
     def serve(self) -> None:
         """Do jobs until the connection ends. Nothing of a job outlives its build."""
-        threading.Thread(target=self._listen, daemon=True).start()
+        signal.signal(signal.SIGINT, self._note_stop)
+        threading.Thread(target=self._watch, args=(os.getppid(),), daemon=True).start()
         while (document := self._next()) is not None:
             self._do(document)
-        self._finisher.wait()
         self._performer.close()
 
-    def _next(self) -> dict[str, Any] | None:
-        while True:
-            try:
-                with self._arrived:
-                    self._busy = False
-                    while not self._jobs and not self._ended:
-                        self._arrived.wait()
-                    if self._ended:
-                        return None
-                    self._busy = True
-                    return self._jobs.pop(0)
-            except KeyboardInterrupt:
-                continue
+    def _note_stop(self, number: int, frame: Any) -> None:
+        self._stopped = True
 
-    def _listen(self) -> None:
-        """Read the connection beside the job: a stop, or its end, interrupts the job."""
-        buffer = b""
-        while data := self._receive():
-            *lines, buffer = (buffer + data).split(b"\n")
-            for line in lines:
-                document = json.loads(line)
-                if "stop" in document:
-                    self._drop_waiting()
-                    self._interrupt()
-                    continue
-                with self._arrived:
-                    self._jobs.append(document)
-                    self._arrived.notify()
-        with self._arrived:
-            self._ended = True
-            self._arrived.notify()
-        self._interrupt()
+    def _next(self) -> dict[str, Any] | None:
+        while not self._lines:
+            try:
+                data = self._connection.recv(1 << 16)
+            except OSError:
+                return None
+            if not data:
+                return None
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            self._lines.extend(lines)
+        document: dict[str, Any] = json.loads(self._lines.popleft())
+        return document
+
+    def _watch(self, parent: int) -> None:
+        """Look now and then, beside the job: its log is put where it can be followed, and the end of the build that
+        asked for it interrupts it."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        while os.getppid() == parent:
+            time.sleep(SOON)
+            self._log.place_soon()
+        if self._interruptible:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         time.sleep(LINGER)
         os.killpg(0, signal.SIGKILL)
 
-    def _drop_waiting(self) -> None:
-        """Give up the jobs that wait behind the one that runs: it says so when that one has ended."""
-        with self._arrived:
-            for document in self._jobs:
-                document["dropped"] = True
-
-    def _receive(self) -> bytes:
-        try:
-            while not select.select([self._connection], [], [], SOON)[0]:
-                self._log.place_soon()
-            return self._connection.recv(1 << 16)
-        except OSError:
-            return b""
-
-    def _interrupt(self) -> None:
-        if self._busy:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
     def _do(self, document: Mapping[str, Any]) -> None:
-        if document.get("dropped"):
-            self._finisher.wait()
+        if self._stopped:
             self._send(_failure(KeyboardInterrupt()))
             return
         self._log.begin(document["claim"].get("log"))
-        finish, failure = None, None
         try:
-            if "gpus" in document["claim"]:
-                os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(document["claim"]["gpus"])
-            finish = self._performer.perform(Job.from_json(document["job"]), document["claim"])
+            message = {"done": self._perform(document)()}
         except BaseException as error:
-            failure = _failure(error)
+            message = _failure(error)
         # The log is at its place before anybody hears that the job ended.
         self._log.end()
-        if finish is not None and self._jobs:
-            # Somebody waits: its command runs while the disk is busy with the outputs of this one.
-            self._finisher.take(finish)
-            return
-        self._finisher.wait()
-        self._send(failure or _ended(finish))
+        self._send(message)
+
+    def _perform(self, document: Mapping[str, Any]) -> Finish:
+        """Run the steps of a job. Only this can be interrupted: what is made is then put in place undisturbed."""
+        if "gpus" in document["claim"]:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(document["claim"]["gpus"])
+        job = Job.from_json(document["job"])
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            self._interruptible = True
+            return self._performer.perform(job, document["claim"])
+        except KeyboardInterrupt:
+            self._stopped = True
+            raise
+        finally:
+            self._interruptible = False
+            signal.signal(signal.SIGINT, self._note_stop)
 
     def _send(self, message: Mapping[str, Any]) -> None:
         line = json.dumps(message, default=str).encode() + b"\n"
-        with self._sending:
-            try:
-                self._connection.sendall(line)
-            except OSError:
-                self._ended = True
-
-
-def _ended(finish: Finish | None) -> dict[str, Any]:
-    """The message for a job whose steps ran: its outputs are put in place."""
-    assert finish is not None
-    try:
-        return {"done": finish()}
-    except BaseException as error:
-        return _failure(error)
+        with self._sending, suppress(OSError):
+            self._connection.sendall(line)
 
 
 def _failure(error: BaseException) -> dict[str, Any]:

@@ -47,13 +47,9 @@ rule all:
 
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Mapping[str, Rows]:
         log = getattr(work, "log_path", None) or work.folder() / "log"
-        place = getattr(work, "output_path", work.path)
-        outputs = [place(put.path) for put in work.outputs]
-        for output in outputs:
-            os.makedirs(os.path.dirname(output), exist_ok=True)
-        begin = os.stat(log).st_size if os.path.exists(log) else 0
+        begin, is_our_output = _state_of(str(log))
         words = [options.executable, "-c", options.command]
-        status = _run(words, str(work.path(".")), None if _is_our_output(str(log)) else str(log))
+        status = _run(words, str(work.path(".")), None if is_our_output else str(log))
         if status != 0:
             _failed(status, Path(getattr(work, "log_path", log)), begin)
         return {}
@@ -72,12 +68,14 @@ def _run(words: list[str], folder: str, log: str | None) -> int:
             (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ]
+    # The dict that os.environb stands for: to go through the mapping itself is slow, and this is done for each job.
+    environment = getattr(os.environb, "_data", os.environb)
     # An interrupt between the start of the command and the `try` below would leave it running for ever.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     process = 0
     try:
         process = os.posix_spawn(
-            words[0], words, os.environb, file_actions=actions, setpgroup=0, setsigmask=[], setsigdef=[signal.SIGINT]
+            words[0], words, environment, file_actions=actions, setpgroup=0, setsigmask=[], setsigdef=[signal.SIGINT]
         )
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
@@ -90,12 +88,13 @@ def _run(words: list[str], folder: str, log: str | None) -> int:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
-def _is_our_output(log: str) -> bool:
-    """Does what this process prints go there already? Then a command need not open it again."""
+def _state_of(log: str) -> tuple[int, bool]:
+    """How long the log is, and whether what this process prints goes there already: then a command need not open it."""
     try:
-        return os.path.samestat(os.fstat(1), os.stat(log))
+        found = os.stat(log)
     except OSError:
-        return False
+        return 0, False
+    return found.st_size, os.path.samestat(os.fstat(1), found)
 
 
 def _end(process: int) -> None:

@@ -34,6 +34,7 @@ def shell(command: str, work: TestWork) -> None:
 
 def test_a_command_runs_in_the_project_and_makes_its_output(tmp_path: Path) -> None:
     work = LoggedWork(tmp_path, "out/deep/x.txt")
+    (tmp_path / "out/deep").mkdir(parents=True)
     shell("pwd > out/deep/x.txt.part; echo said; echo aside >&2", work)
     assert (tmp_path / "out/deep/x.txt.part").read_text().strip() == str(tmp_path)
     assert work.log_path.read_text() == "said\naside\n"
