@@ -136,6 +136,7 @@ def _build(arguments: argparse.Namespace) -> int:
         _asker(session) if arguments.confirm else None,
         _budget(arguments),
         arguments.offline,
+        arguments.executor,
         _seal_path(arguments),
         _seal_key(arguments),
     )

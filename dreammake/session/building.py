@@ -11,19 +11,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dreammake.core.events import BuildFinished, BuildStarted, Event, GraphGrew, JobFailed
+from dreammake.core.events import BuildFinished, BuildStarted, Event, GraphGrew, JobFailed, JobProgress
 from dreammake.core.secrets import SECRETS
 from dreammake.core.values import NOTHING
-from dreammake.executors.local import Local
-from dreammake.plan.plan import Plan
+from dreammake.plan.plan import Plan, revisions
 from dreammake.plan.pool import Pools
+from dreammake.plan.ports import Executor
 from dreammake.plan.resources import wants_of
 from dreammake.plan.selection import Selection
 from dreammake.run.builder import Builder, Outcome, Policy
 from dreammake.run.job_log import hide_in_file
 from dreammake.run.perform import remove
 from dreammake.run.worker import Worker
-from dreammake.session.money import check_prices, what_is_left
+from dreammake.session.environment import environment_now
+from dreammake.session.money import check_offline, check_prices, what_is_left
 from dreammake.session.sealing import seal
 from dreammake.session.session import ROUNDS, Session
 from dreammake.store.ledger import Ledger
@@ -49,6 +50,7 @@ class BuildOptions:
     """Dollars that answers may cost; None: nothing bounds them."""
     offline: bool = False
     """Answers come from the prompt caches alone."""
+    executor: str = "local"
     seal_path: str = ""
     seal_key: str = ""
     """Where a verdict of "nothing to do" is kept, and what it is valid for."""
@@ -138,6 +140,8 @@ class Building:
             self._over_budget |= any(diagnostic.code == "budget-reached" for diagnostic in event.diagnostics)
             event = replace(event, diagnostics=tuple(map(SECRETS.hide_from, event.diagnostics)))
             hide_in_file(event.log)
+        if isinstance(event, JobProgress) and event.note:
+            event = replace(event, note=SECRETS.hide(event.note))
         self._told(event)
 
     def _plan(self) -> tuple[Plan, Selection]:
@@ -163,8 +167,11 @@ class Building:
             return True
         if self._options.confirm is not None and not self._options.confirm(plan):
             return False
+        if self._options.offline:
+            check_offline(plan)
         ledger = self._new_ledger(plan)
-        executor = Local(lambda connection: Worker(self._session.place.root, self._state, connection).serve())
+        self._session.log.put_run(self._name, environment_now())
+        executor = self._executor()
         try:
             self._build(selection, plan, executor, signals)
         finally:
@@ -172,6 +179,11 @@ class Building:
             self._cost = ledger.account().spent
             ledger.close()
         return True
+
+    def _executor(self) -> Executor:
+        kind = self._session.catalog.find("executors", self._options.executor)
+        made: Executor = kind(lambda connection: Worker(self._session.place.root, self._state, connection).serve())
+        return made
 
     def _new_ledger(self, plan: Plan) -> Ledger:
         """The ledger of this build. Raises DreamError where its budget could not be kept."""
@@ -183,12 +195,12 @@ class Building:
     def _ledger_path(self) -> Path:
         return self._state / "tmp" / "ledger"
 
-    def _build(self, selection: Selection, plan: Plan, executor: Local, signals: Signals) -> None:
+    def _build(self, selection: Selection, plan: Plan, executor: Executor, signals: Signals) -> None:
         self._show(BuildStarted(len(plan.of("build")), len(plan.of("follow")), len(plan.of("fresh"))))
         for _ in range(ROUNDS):
             self._planned_fresh = len(plan.of("fresh")) - len(self._total.built)
             pools = self._pools()
-            claim = {"ledger": str(self._ledger_path), "offline": self._options.offline}
+            claim = {"ledger": str(self._ledger_path), "offline": self._options.offline, "revisions": revisions(plan)}
             policy = Policy(self._options.keep_going, self._log_path, self._remove, claim)
             builder = Builder(
                 plan,
