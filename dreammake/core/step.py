@@ -78,6 +78,12 @@ class Work(Protocol):
         as many ahead as the model answers at once. A failed request is an answer with `error`. With a `reader`, one
         that it cannot read was asked as often as the reader says."""
 
+    def pinned(self, revision: str) -> str | None:
+        """The commit that a revision on a hub (`hf://org/name@main`) was pinned to by an earlier build."""
+
+    def pin(self, revision: str, commit: str) -> None:
+        """Remember what a revision stands for: later builds read the same commit."""
+
     def error(self, error: RowError) -> None:
         """Put a row in the target's error table."""
 
@@ -86,6 +92,9 @@ class Work(Protocol):
 
     def say(self, line: str) -> None:
         """One line for the job's log."""
+
+    def tell(self, line: str) -> None:
+        """One line for the job's log, and for the display at once."""
 
 
 class Spooled(Rows):
@@ -116,6 +125,8 @@ class Step:
     makes: ClassVar[Kind] = "dataset"
     pure: ClassVar[bool] = True
     """A dry run may run it: it asks only models, through `Work`, and runs no code of the user's."""
+    asks_by: ClassVar[str] = ""
+    """The option without which the step asks no model, where it can do without: then no `defaults` are for it."""
     Options: ClassVar[type[OptionSet]] = OptionSet
     paper: ClassVar[str] = ""
     """What the DataDreamer paper (Table 2) calls it."""
@@ -136,6 +147,11 @@ class Step:
         if have is None or name is None:
             return have
         return have if name in have else (*have, name)
+
+    @classmethod
+    def sees(cls, options: Any) -> Columns:
+        """Names that the step's templates read beside the columns."""
+        return ()
 
     @classmethod
     def most(cls, options: Any, count: int | None) -> int | None:

@@ -152,3 +152,12 @@ def recorded_content(record: Record | None, path: str) -> str | None:
         if output.path == path:
             return output.fingerprint
     return None
+
+
+def revisions(plan: Plan) -> dict[str, str]:
+    """The commits to which builds pinned revisions on a hub (`hf://org/name@main`). What is forced looks again."""
+    found: dict[str, str] = {}
+    for verdict in plan.verdicts.values():
+        if verdict.record is not None and not any(reason.kind == "forced" for reason in verdict.reasons):
+            found |= verdict.record.facts.get("revisions", {})
+    return found

@@ -128,6 +128,13 @@ class JobWork:
         asker.steps = self._job.steps
         return asker.ask(model, requests, reader)  # type: ignore[no-any-return]
 
+    def pinned(self, revision: str) -> str | None:
+        found = self._claim.get("revisions", {}).get(revision)
+        return None if found is None else str(found)
+
+    def pin(self, revision: str, commit: str) -> None:
+        self._facts.setdefault("revisions", {})[revision] = commit
+
     def error(self, error: RowError) -> None:
         self._errors.add(error)
 
@@ -178,6 +185,10 @@ class JobWork:
 
     def say(self, line: str) -> None:
         print(line, flush=True)
+
+    def tell(self, line: str) -> None:
+        self.say(line)
+        self._send({"progress": {"done": 0, "note": line}})
 
     def facts(self) -> dict[str, Any]:
         """What the build log and the card tell of the job: rows, prompts, tokens, cost."""

@@ -27,7 +27,7 @@ LINGER = 8.0
 
 
 class Worker:
-    """Serves one connection until it ends. SIGINT stops it: the job that runs is interrupted, those behind are dropped."""
+    """Serves one connection until it ends. SIGINT interrupts the job that runs, and drops those behind it."""
 
     def __init__(self, root: Path, state: Path, connection: socket.socket) -> None:
         os.chdir(root)

@@ -13,7 +13,7 @@ from dreammake.core.step import RowError, Work
 
 _SHOWN_REASONS = 3
 _COUNTED_REASONS = 1000
-_LASTING = frozenset({"row-error", "context-overflow", "answer-cut"})
+_LASTING = frozenset({"row-error", "context-overflow", "answer-cut", "unclear-answer", "no-majority"})
 """What stays as it is until the user edits something: no build asks again by itself."""
 
 
@@ -54,8 +54,8 @@ class Failures:
 
     @property
     def keeps(self) -> bool:
-        """Whether a row that failed stays, without an answer."""
-        return self._on_error == "null"
+        """Whether a row that failed stays: without an answer, where it would have one."""
+        return self._on_error in ("null", "keep")
 
     @property
     def lose_all(self) -> bool:

@@ -14,7 +14,6 @@ from typing import Any, BinaryIO, NoReturn
 from dreammake.core.diagnostic import fail
 from dreammake.core.spelling import nearest
 
-HUB = "hf://"
 FORMATS = ("csv", "tsv", "json", "jsonl", "parquet", "text", "arrow", "dataset")
 _ENDINGS = {
     ".csv": "csv",
@@ -87,7 +86,7 @@ def _existing(name: str, path: Path, format: str | None) -> Iterator[DataFile]:
     if not path.exists():
         _missing(name, path)
     if not path.is_dir():
-        yield DataFile(name, path, format or _format(name))
+        yield DataFile(name, path, format or format_of(name))
     elif _is_dataset(path) or format == "dataset":
         yield DataFile(name, path, "dataset")
     else:
@@ -96,7 +95,7 @@ def _existing(name: str, path: Path, format: str | None) -> Iterator[DataFile]:
         if not members:
             fail("no-such-file", f"the folder `{name}` has no file that `load` can read")
         for member in members:
-            yield DataFile(f"{name}/{member}", path / member, format or _format(member))
+            yield DataFile(f"{name}/{member}", path / member, format or format_of(member))
 
 
 def _missing(name: str, path: Path) -> NoReturn:
@@ -112,7 +111,7 @@ def _ending(name: str) -> str:
     return os.path.splitext(stem)[1] if ending in _COMPRESSED else ending
 
 
-def _format(name: str) -> str:
+def format_of(name: str) -> str:
     found = _ENDINGS.get(_ending(name))
     if found is None:
         fail(

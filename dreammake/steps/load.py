@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dreammake.core.diagnostic import DreamError, fail
+from dreammake.core.diagnostic import DreamError
 from dreammake.core.options import Bool, Choice, OptionSet, Str, Strings, Wrong
 from dreammake.core.rows import Rows
 from dreammake.core.step import Columns, Look, Step, Work
-from dreammake.steps import _arrow_files, _csv_files, _dataset_folder, _json_files
+from dreammake.steps import _arrow_files, _csv_files, _dataset_folder, _hub_dataset, _json_files, _sql
 from dreammake.steps._columns import check_known, united, with_columns
-from dreammake.steps._files import FORMATS, HUB, DataFile, find, is_pattern
+from dreammake.steps._fetched import fetched
+from dreammake.steps._files import FORMATS, DataFile, find, is_pattern
+from dreammake.steps._sources import kind_of, local_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +30,11 @@ class Load(Step):
     - **JSON**: an array of objects, an object with one list (`field` names it), or lines. The columns are the keys of
       the first 1,000 rows; a key that only comes later is an error, unless `columns` names what is wanted.
     - **text**: the column `text`, one row a line.
+    - **the Hub**: `hf://org/name` with `split`, `config` and `revision`. The first build pins the revision to its
+      commit, and later builds read that commit; `dreammake -F` looks again. `streaming: True` keeps no copy.
+    - **SQL**: a SQLite file (`.db`, `.sqlite`) or a URL of SQLAlchemy, with a `query` or a `table`. A SQLite file
+      counts by its content; what a server holds is read when the target is built, and `-F` reads it again.
+    - **addresses**: `https://`, `s3://`, `gs://`, by fsspec, are fetched when the target is built, and read as files.
     """
 
     value = "source"
@@ -45,7 +52,7 @@ rule all:
 """
 
     class Options(OptionSet):
-        source = Strings("A path, a glob, a folder, `hf://org/name`, or a list of them.")
+        source = Strings("A path, a glob, a folder, `hf://org/name`, a database, an address, or a list of them.")
         format = Choice("The format, where the ending of a name does not tell it.", *FORMATS, default=None)
         columns = Strings("The columns to read; without a header line, their names.", default=None)
         separator = Str("What stands between the cells of a CSV file.", default=None)
@@ -56,17 +63,20 @@ rule all:
         split = Str("Which split of a dataset.", default=None)
         config = Str("Which configuration of a hub's dataset.", default=None)
         revision = Str("Which branch, tag or commit of a hub's dataset.", default=None)
+        query = Str("What to ask of a database: a `select`.", default=None)
+        table = Str("Which table of a database, in place of a query.", default=None)
         streaming = Bool("Read a hub's dataset without keeping a copy.", default=False, result=False)
 
     @classmethod
     def reads(cls, options: Any) -> list[str]:
         """The paths and globs, as written, whose content the result depends on."""
-        return [source for source in options.source if not source.startswith(HUB)]
+        return [path for source in options.source if (path := local_path(source)) is not None]
 
     @classmethod
     def columns(cls, options: Any, name: str | None, have: Columns | None, look: Look) -> Columns | None:
-        if any(source.startswith(HUB) for source in options.source):
-            return tuple(options.columns) if options.columns else None
+        _check_query(options)
+        if any(kind_of(source) != "file" for source in options.source):
+            return cls._columns_elsewhere(options, look)
         try:
             plain = [source for source in options.source if not is_pattern(source)]
             made = [look.columns(source) for source in plain] if options.split is None else [None]
@@ -80,16 +90,58 @@ rule all:
             raise Wrong(first.message, first.hint, first.code) from error
 
     @classmethod
+    def _columns_elsewhere(cls, options: Any, look: Look) -> Columns | None:
+        """Those of a SQLite file; what lies on no disk here is not known yet."""
+        if options.columns:
+            return tuple(options.columns)
+        [source, *more] = options.source
+        path = local_path(source)
+        if more or path is None or kind_of(source) != "sql" or not look.source(path).exists():
+            return None
+        try:
+            return _sql.sqlite_columns(look.source(path), path, options)
+        except DreamError as error:
+            first = error.diagnostics[0]
+            raise Wrong(first.message, first.hint, first.code) from error
+
+    @classmethod
     def most(cls, options: Any, count: int | None) -> int | None:
         return None
 
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
+        kinds = {kind_of(source) for source in options.source}
+        if kinds <= {"hub"} or kinds <= {"sql"}:
+            read = _hub_dataset.rows_of if "hub" in kinds else _sql.rows_of
+            return _one_after_another([read(source, options, work) for source in options.source], options)
+        files: list[DataFile] = []
         for source in options.source:
-            if source.startswith(HUB):
-                fail("not-yet", f"`{source}`: hub sources come with a later version", hint="load files for now")
-        files = find(options.source, work.path, options.format)
+            if kind_of(source) == "address":
+                files.append(fetched(source, options.format, work))
+            else:
+                files += find([source], work.path, options.format)
         wanted = _wanted(files, options)
         return Rows(wanted, lambda: _batches(files, options, wanted, work))
+
+
+def _check_query(options: Any) -> None:
+    """A database needs to know what to read, and is no place for files. Raises Wrong."""
+    kinds = {kind_of(source) for source in options.source}
+    if len(kinds) > 1 and kinds & {"hub", "sql"}:
+        hint = "load each in a rule of its own, and `concat` them"
+        raise Wrong("one `load` cannot read files beside a hub or a database", hint, "conflicting-options")
+    given = [name for name in ("query", "table") if options.values.get(name) is not None]
+    if "sql" in kinds and len(given) != 1:
+        said = "neither a `query` nor a `table`" if not given else "both a `query` and a `table`"
+        raise Wrong(f"the `load` of a database has {said}", 'say what to read: `table: "notes"`', "missing-option")
+    if given and "sql" not in kinds:
+        raise Wrong(f"`{given[0]}` is for databases, and this `load` reads none", "take it out", "conflicting-options")
+
+
+def _one_after_another(parts: list[Rows], options: Any) -> Rows:
+    wanted = _chosen(options, united(part.columns for part in parts))
+    counts = [part.count for part in parts]
+    count = None if None in counts else sum(count or 0 for count in counts)
+    return Rows(wanted, lambda: (with_columns(batch, wanted) for part in parts for batch in part), count)
 
 
 def _wanted(files: list[DataFile], options: Any) -> tuple[str, ...]:

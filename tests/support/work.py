@@ -27,6 +27,8 @@ class TestWork:
         self.log: list[str] = []
         self.errors: list[RowError] = []
         self.done: list[tuple[int, int | None]] = []
+        self.gpus: tuple[str, ...] = ()
+        self.pins: dict[str, str] = {}
 
     def columns(self, path: str) -> Columns | None:
         return dataset_columns(self.path(path)) if is_dataset(self.path(path)) else None
@@ -49,6 +51,12 @@ class TestWork:
     def ask(self, model: ModelSpec, requests: Iterable[Request], reader: Reader | None = None) -> Iterator[Answer]:
         raise AssertionError("no step under test asks a model")
 
+    def pinned(self, revision: str) -> str | None:
+        return self.pins.get(revision)
+
+    def pin(self, revision: str, commit: str) -> None:
+        self.pins[revision] = commit
+
     def error(self, error: RowError) -> None:
         self.errors.append(error)
 
@@ -56,6 +64,9 @@ class TestWork:
         self.done.append((done, total))
 
     def say(self, line: str) -> None:
+        self.log.append(line)
+
+    def tell(self, line: str) -> None:
         self.log.append(line)
 
     def dataset(self, path: str, rows: list[dict[str, Any]], columns: Iterable[str] = ()) -> str:
