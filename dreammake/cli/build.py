@@ -107,25 +107,13 @@ def _dry_run(arguments: argparse.Namespace) -> int:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    from dreammake.cli.terminal import colour_of, width_of
-    from dreammake.display.style import is_terminal
+    from dreammake.cli.terminal import display_of, say_waiting
     from dreammake.session.building import Building, BuildOptions
 
     session = session_of(arguments)
     _check_executor(arguments, session)
     session.retries_failed_rows = not arguments.offline
-    if arguments.json:
-        from dreammake.display.json_lines import JsonLinesDisplay
-
-        display: Any = JsonLinesDisplay(sys.stdout)
-    elif is_terminal(sys.stdout):
-        from dreammake.display.live import LiveDisplay
-
-        display = LiveDisplay(sys.stdout, colour=colour_of(sys.stdout))
-    else:
-        from dreammake.display.plain import PlainDisplay
-
-        display = PlainDisplay(sys.stdout, colour=colour_of(sys.stdout), width=width_of(sys.stdout))
+    display = display_of(sys.stdout, as_json=arguments.json)
     options = BuildOptions(
         arguments.targets,
         arguments.exclude,
@@ -137,10 +125,10 @@ def _build(arguments: argparse.Namespace) -> int:
         _budget(arguments),
         arguments.offline,
         arguments.executor,
-        _seal_path(arguments),
-        _seal_key(arguments),
+        seal_path=_seal_path(arguments),
+        seal_key=_seal_key(arguments),
     )
-    building = Building(session, options, display.event, display.tick, _say_waiting)
+    building = Building(session, options, display.event, display.tick, say_waiting)
     try:
         return building.run()
     finally:
@@ -204,9 +192,3 @@ def _asker(session: Any) -> Any:
         return input("build this? [y/N] ").strip().lower() in ("y", "yes")
 
     return ask
-
-
-def _say_waiting(holder: Any) -> None:
-    from dreammake.session.locking import waiting_words
-
-    print(waiting_words(holder), file=sys.stderr, flush=True)

@@ -41,19 +41,29 @@ COMMANDS = [
 """Words that are commands; a target of such a name is built by `dreammake build NAME`."""
 
 LATER = {
-    "publish": "publishing to the Hub",
-    "lock": "lock files",
-    "verify": "lock files",
     "export": "bundles",
     "import": "bundles",
     "trace": "tracing a row",
     "diff": "comparing builds",
-    "try": "canary builds",
     "report": "the HTML report",
 }
 """Commands whose names are taken, and whose code is still to come."""
 
-_VALUED = ("-C", "-f", "--state-dir", "-j", "--config", "--configfile", "--exclude", "--pool", "--budget", "--executor")
+_VALUED = (
+    "-C",
+    "-f",
+    "--state-dir",
+    "-j",
+    "--config",
+    "--configfile",
+    "--exclude",
+    "--pool",
+    "--budget",
+    "--executor",
+    "--to",
+    "--revision",
+    "--tag",
+)
 """Options that take the next word, so that it is no command."""
 
 

@@ -68,6 +68,8 @@ class Policy:
     """Removes a `temp` target."""
     extra_claim: Mapping[str, Any] = NOTHING
     """What every job is told beside what the pools gave it: whether it is offline, what it may spend."""
+    change: Callable[[Job], Job] = lambda job: job
+    """What each job becomes before it is started: a canary's has few rows."""
 
 
 @dataclass(slots=True)
@@ -265,7 +267,7 @@ class Builder:
         inputs = {put.path: self.plan.contents[put.path] for put in job.inputs}
         names = self.plan.graph.names(job)
         recipe = recipe_of(job.rule, self.plan.graph.shared(job.rule), names)
-        return recipe, job_of(job, names, card_of(job, recipe, inputs), wants_of(job))
+        return recipe, self._policy.change(job_of(job, names, card_of(job, recipe, inputs), wants_of(job)))
 
     def _prepare_some(self) -> None:
         """Have the documents of the next jobs at hand, so that no worker waits: the best ones stand in front."""

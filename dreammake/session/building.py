@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dreammake.core.events import BuildFinished, BuildStarted, Event, GraphGrew, JobFailed, JobProgress
+from dreammake.core.job import Job
 from dreammake.core.secrets import SECRETS
 from dreammake.core.values import NOTHING
 from dreammake.plan.plan import Plan, revisions
@@ -51,6 +52,8 @@ class BuildOptions:
     offline: bool = False
     """Answers come from the prompt caches alone."""
     executor: str = "local"
+    change: Callable[[Job], Job] = lambda job: job
+    """What each job becomes before it is started."""
     seal_path: str = ""
     seal_key: str = ""
     """Where a verdict of "nothing to do" is kept, and what it is valid for."""
@@ -201,7 +204,7 @@ class Building:
             self._planned_fresh = len(plan.of("fresh")) - len(self._total.built)
             pools = self._pools()
             claim = {"ledger": str(self._ledger_path), "offline": self._options.offline, "revisions": revisions(plan)}
-            policy = Policy(self._options.keep_going, self._log_path, self._remove, claim)
+            policy = Policy(self._options.keep_going, self._log_path, self._remove, claim, self._options.change)
             builder = Builder(
                 plan,
                 executor,
