@@ -1,4 +1,4 @@
-"""Draw the graph of targets: text, Mermaid or dot."""
+"""Draw the graph of targets: text, Mermaid, dot or SVG."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--text", dest="form", action="store_const", const="text", help="an indented tree (default)")
     form.add_argument("--mermaid", dest="form", action="store_const", const="mermaid", help="for Markdown pages")
     form.add_argument("--dot", dest="form", action="store_const", const="dot", help="for Graphviz")
+    form.add_argument(
+        "--svg", dest="form", action="store_const", const="svg", help="for browsers: dreammake dag --svg > dag.svg"
+    )
     parser.set_defaults(form="text")
     add_place(parser)
 
@@ -22,5 +25,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     session = session_of(arguments)
     plan = session.plan(session.select(arguments.targets))
-    print(draw(plan, arguments.form))
+    if arguments.form == "svg":
+        from dreammake.report.graph_svg import draw_svg
+
+        print(draw_svg(plan), end="")
+    else:
+        print(draw(plan, arguments.form))
     return 0

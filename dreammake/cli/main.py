@@ -41,11 +41,8 @@ COMMANDS = [
 """Words that are commands; a target of such a name is built by `dreammake build NAME`."""
 
 LATER = {
-    "export": "bundles",
-    "import": "bundles",
     "trace": "tracing a row",
     "diff": "comparing builds",
-    "report": "the HTML report",
 }
 """Commands whose names are taken, and whose code is still to come."""
 

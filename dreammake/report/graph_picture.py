@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Literal
 
+from dreammake.plan.flowchart import Shape, flowchart
 from dreammake.plan.plan import Plan
 
 _MARKS = {"fresh": " ", "build": "*", "follow": "+"}
@@ -45,19 +46,9 @@ def _edges(plan: Plan) -> list[tuple[str, str, str]]:
 
 
 def _mermaid(plan: Plan) -> str:
-    names = {path: f"n{at}" for at, path in enumerate([*plan.verdicts, *plan.graph.sources])}
-    lines = ["flowchart LR"]
-    lines += [f'    {names[path]}["{_escaped(path)}"]' for path in plan.verdicts]
-    lines += [f'    {names[path]}(["{_escaped(path)}"])' for path in plan.graph.sources]
-    lines += [f"    {names[source]} -->|{rule}| {names[target]}" for source, target, rule in _edges(plan)]
-    stale = [names[verdict.job.id] for verdict in plan.todo]
-    if stale:
-        lines += ["    classDef stale stroke-dasharray: 4 3", f"    class {','.join(stale)} stale"]
-    return "\n".join(lines)
-
-
-def _escaped(path: str) -> str:
-    return path.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    nodes: dict[str, Shape] = dict.fromkeys(plan.verdicts, "target")
+    nodes.update(dict.fromkeys(plan.graph.sources, "source"))
+    return flowchart(nodes, _edges(plan), {verdict.job.id for verdict in plan.todo})
 
 
 def _dot(plan: Plan) -> str:
