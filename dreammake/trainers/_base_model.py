@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dreammake.core.diagnostic import fail
+from dreammake.core.embedded import EMBEDDED, base_folder
+from dreammake.trainers import _adapter
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Head = Literal["text", "answer", "score"]
+"""What a model gives: the next token; a text for one that an encoder read; or one number for a whole text."""
 
 
 def is_adapter(base: str | Path) -> bool:
@@ -18,30 +25,98 @@ def is_adapter(base: str | Path) -> bool:
 
 
 def open_base(
-    base: str | Path, dtype: str, options: Mapping[str, Any]
+    base: str | Path, dtype: str, options: Mapping[str, Any], *, head: Head = "text"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The causal model and its tokenizer. An adapter is merged into its own base.
+    """The model and its tokenizer, which can pad. An adapter is merged into its own base.
 
     `options` are more arguments of `from_pretrained`. Raises DreamError where nothing of that name can be opened.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import (
+        AutoConfig,
+        AutoModelForCausalLM,
+        AutoModelForSeq2SeqLM,
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+    )
 
-    shown = str(base)
     known = {name: options[name] for name in ("revision", "trust_remote_code") if name in options}
-    try:
+    with opening(str(base)):
         tokenizer = AutoTokenizer.from_pretrained(base, **known)
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
         if is_adapter(base):
-            from peft import AutoPeftModelForCausalLM
-
-            return AutoPeftModelForCausalLM.from_pretrained(base, dtype=dtype).merge_and_unload(), tokenizer
-        if AutoConfig.from_pretrained(base, **known).is_encoder_decoder:
+            whole, _ = open_base(_base_of(base), dtype, options, head=head)
+            return _adapter.merged(whole, base), tokenizer
+        config = AutoConfig.from_pretrained(base, **known)
+        if head == "score":
+            model = AutoModelForSequenceClassification.from_pretrained(
+                base, dtype=dtype, **{"num_labels": 1, **options}
+            )
+            model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+            return model, tokenizer
+        if head == "answer":
+            return AutoModelForSeq2SeqLM.from_pretrained(base, dtype=dtype, **options), tokenizer
+        if config.is_encoder_decoder:
             fail(
                 "no-causal-model",
-                f"the base model {shown} reads with an encoder, and this method trains models that only continue text",
+                f"the base model {base} reads with an encoder, and this method trains models that only continue text",
                 hint="choose a causal base model, as most of today's are",
                 exit_code=1,
             )
         return AutoModelForCausalLM.from_pretrained(base, dtype=dtype, **options), tokenizer
+
+
+def need_padding(tokenizer: PreTrainedTokenizerBase, base: str) -> None:
+    """The tokenizer can fill up short texts, with its end token if need be. Raises DreamError where it has neither."""
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        fail(
+            "no-pad-token",
+            f"the tokenizer of {base} has neither a padding token nor an end token",
+            hint="name one in the base's tokenizer_config.json: `pad_token`",
+            exit_code=1,
+        )
+
+
+def labels_of(base: str | Path, known: Mapping[str, Any]) -> tuple[str, ...]:
+    """The labels of a base that is a classifier already, in the order of their ids; none where it is not.
+
+    Raises DreamError where nothing of that name can be opened.
+    """
+    config = _config_of(base, known)
+    if not any(kind.endswith("ForSequenceClassification") for kind in config.architectures or ()):
+        return ()
+    return tuple(config.id2label[place] for place in sorted(config.id2label))
+
+
+def has_encoder(base: str | Path, known: Mapping[str, Any]) -> bool:
+    """Whether a base reads with an encoder and answers with a decoder, as T5 does. Raises DreamError as `labels_of`."""
+    if is_adapter(base):
+        return bool(json.loads((Path(base) / "adapter_config.json").read_text("utf-8"))["task_type"] == "SEQ_2_SEQ_LM")
+    return bool(_config_of(base, known).is_encoder_decoder)
+
+
+def _config_of(base: str | Path, known: Mapping[str, Any]) -> Any:
+    from transformers import AutoConfig
+
+    with opening(str(base)):
+        return AutoConfig.from_pretrained(_base_of(base) if is_adapter(base) else base, **known)
+
+
+def _base_of(adapter: str | Path) -> str | Path:
+    """The base that an adapter folder names. The embedded model is where this user's cache has it."""
+    name = json.loads((Path(adapter) / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"]
+    if not Path(name).is_dir() and Path(name).name == f"{EMBEDDED}-float32":
+        return base_folder(EMBEDDED, print)
+    return str(name)
+
+
+@contextmanager
+def opening(shown: str) -> Iterator[None]:
+    """Raises DreamError where the base of that name cannot be opened."""
+    try:
+        yield
     except (OSError, ValueError) as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         fail(

@@ -1,13 +1,15 @@
-"""Training examples: the texts that a method's templates make of each row."""
+"""Training examples: what a method's templates make of each row."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dreammake.core.diagnostic import fail
-from dreammake.core.rows import from_dicts
+from dreammake.core.rows import Rows, from_dicts
+from dreammake.core.step import RowError
+from dreammake.core.trainer import Training
 from dreammake.core.values import Template
 
 if TYPE_CHECKING:
@@ -16,7 +18,19 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Render = Callable[[Row], Any]
 
+ROW = "row"
+"""The column of training examples that says which row they are of, by its number from 0."""
+
 _ONE_COLUMN = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+
+
+class Unlearnable(Exception):
+    """A row from which no example can be made: a code, and one sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
 
 
 def renderer(value: Any, columns: Sequence[str]) -> Render:
@@ -35,18 +49,59 @@ def renderer(value: Any, columns: Sequence[str]) -> Render:
     return lambda row: value
 
 
-def messages_renderer(value: Any, columns: Sequence[str]) -> Render:
-    """Like `renderer`; but one text that is only `{{ column }}` stands for the list of messages in that column."""
+def value_renderer(value: Any, columns: Sequence[str]) -> Render:
+    """Like `renderer`; but one text that is only `{{ column }}` stands for the value in that column: a list, say."""
     if isinstance(value, Template) and (match := _ONE_COLUMN.fullmatch(value.source.strip())):
         column = match[1]
-        return lambda row: row[column]
+        if column in columns:
+            return lambda row: row[column]
     return renderer(value, columns)
+
+
+def messages_renderer(value: Any, columns: Sequence[str]) -> Render:
+    """The messages of a chat, written out, or in a column that holds them."""
+    return value_renderer(value, columns)
 
 
 def chat(system: str | None, **texts: str) -> list[dict[str, str]]:
     """Chat messages in order: the system's where there is one, then one for each role given."""
     roles = ({"system": system} if system else {}) | texts
     return [{"role": role, "content": text} for role, text in roles.items()]
+
+
+def examples_of(
+    rows: Rows, make: Callable[[Row], dict[str, Any]], training: Training, step: str
+) -> Iterator[dict[str, Any]]:
+    """An example for each row, and its number. One that is `Unlearnable` goes into the table of errors instead, and
+    says so where it is of the `eval` input.
+
+    Raises DreamError where a template fails, with the row's number, and where there are rows and no example.
+    """
+    from dreammake.lang.row import RowError as TemplateError
+
+    made, why = 0, ""
+    where = f"{step}, eval" if rows is training.eval else step
+    for number, row in enumerate(rows.dicts()):
+        try:
+            yield {ROW: number, **make(row)}
+            made += 1
+        except TemplateError as error:
+            raise error.later(number) from None
+        except Unlearnable as error:
+            why = error.message
+            training.error(RowError(number, where, error.code, error.message, row, again=False))
+    if why and not made:
+        hint = "`dreammake show` the dataset that the rule reads"
+        fail("empty-dataset", f"no row can be learned from: {why}", hint=hint, exit_code=1)
+
+
+def leave_out(rows: Rows, numbers: Iterable[int], code: str, message: str, training: Training, step: str) -> None:
+    """Put the rows of these numbers into the table of errors."""
+    left_out = set(numbers)
+    if left_out:
+        for number, row in enumerate(rows.dicts()):
+            if number in left_out:
+                training.error(RowError(number, step, code, message, row, again=False))
 
 
 def dataset_of(columns: Sequence[str], examples: Iterable[dict[str, Any]], path: str) -> Dataset:

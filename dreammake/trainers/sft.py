@@ -1,30 +1,31 @@
-"""Supervised fine-tuning with TRL's SFTTrainer."""
+"""Supervised fine-tuning: causal models with TRL's SFTTrainer, others with transformers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dreammake.core.diagnostic import fail
-from dreammake.core.embedded import EMBEDDED, base_folder
-from dreammake.core.options import Bool, Choice, Int, OptionSet, Str, Text, Texts, Wrong
-from dreammake.core.options import Path as PathOption
+from dreammake.core.embedded import base_folder
+from dreammake.core.options import OptionSet, Text, Texts, Wrong
 from dreammake.core.rows import Rows
 from dreammake.core.step import Columns
 from dreammake.core.trainer import Training
-from dreammake.trainers import _base_model, _loop, _model_folder, _trl
-from dreammake.trainers._examples import chat, dataset_of, messages_renderer, renderer
-from dreammake.trainers._options import Field, Lora, with_trl_options
+from dreammake.trainers import _base_model, _seq2seq, _trl
+from dreammake.trainers._examples import ROW, Row, chat, dataset_of, examples_of, leave_out, messages_renderer, renderer
+from dreammake.trainers._options import with_trl_options
+from dreammake.trainers._reader_options import known_to_base
 from dreammake.trainers._torch_trainer import TorchTrainer
+from dreammake.trainers._tuning import Base, Rounds, Start, Tuning, check_tuning, finish, open_start
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import Trainer
 
 
-class SftOptions(OptionSet):
-    """The data, the base model, and what is saved; then all options of TRL's SFTConfig."""
+class Shapes(OptionSet):
+    """What is learned: prompt and completion, a chat, or a text."""
 
-    base = PathOption('The model to start from: a folder, a target, a name on the Hub, or "smollm2" (embedded).')
     prompt = Text("What the model is given.", default=None)
     completion = Text("What it learns to answer: the loss counts these tokens only.", default=None)
     messages = Texts(
@@ -32,28 +33,24 @@ class SftOptions(OptionSet):
     )
     text = Text("A plain text to continue, in place of prompt and completion.", default=None)
     system = Text("The system prompt of each chat.", default=None)
-    peft = Lora(
-        "Train an adapter in place of all weights: `lora(r=8)`, by the names of PEFT's LoraConfig.", default=None
-    )
-    merge = Bool("Put the trained adapter into the model's weights, so that the folder needs no base.", default=False)
-    dtype = Choice("Number type of the weights.", "float32", "bfloat16", "float16", "auto", default="float32")
-    revision = Str("Branch, tag or commit of the base model on the Hub.", default=None)
-    bf16 = Bool("Mixed precision in bfloat16, on devices that have it (TRL's own default is True).", default=False)
-    eval_strategy = Field(
-        'When the loss on the `eval` input is measured; None is "epoch" where there is such an input.',
-        kinds=("null",),
-        choices=("no", "steps", "epoch"),
-        default=None,
-    )
-    save_total_limit = Int("How many checkpoints a running training keeps.", default=1, at_least=1, result=False)
+
+
+class SftOptions(Rounds, Tuning, Shapes, Base):
+    """The data, the base model, and what is saved; then all options of TRL's SFTConfig."""
 
 
 class Sft(TorchTrainer):
-    """Teaches a causal language model by example.
+    """Teaches a language model by example.
 
     Each row is a prompt with its completion, a chat (`messages`), or a plain `text`. Where the base model has a
     chat template, prompt and completion become the messages of a user and an assistant, and the loss counts the
-    completion only. Every option of TRL's SFTConfig is taken by its name there.
+    completion only. Every option of TRL's SFTConfig is taken by its name there: `packing` for several rows in one
+    sequence, `neftune_noise_alpha` for noise on the embeddings, `assistant_only_loss` for chats.
+
+    A base that reads with an encoder, such as T5, is trained by transformers: on `prompt` and `completion`, each cut to
+    `max_length`, and without the options that are for causal models only.
+
+    A row whose prompt alone fills `max_length` has nothing to teach: it is an error row.
 
     The result is a model folder; with `peft: lora(...)` it is an adapter, which names its base model, and `merge:
     True` makes a whole model of it. Beside the weights are `training.json` (the loss, the steps, every resolved
@@ -84,6 +81,7 @@ rule pluralizer:
     @classmethod
     def needs(cls, options: OptionSet, have: Columns | None) -> None:
         """One shape of data: prompt and completion, messages, or text."""
+        check_tuning("sft", options)
         given = {name for name in ("prompt", "completion", "messages", "text") if options[name] is not None}
         if given in ({"prompt", "completion"}, {"messages"}, {"text"}):
             return
@@ -101,88 +99,101 @@ rule pluralizer:
         raise Wrong(f"`train sft` takes one shape of data, not {listed}", "keep one of them", "conflicting-options")
 
     def train(self, options: Any, training: Training) -> None:
-        from trl import SFTConfig, SFTTrainer
-
         base = base_folder(training.base, training.say)
-        if options.peft is not None and not options.merge and _base_model.is_adapter(base):
-            fail(
-                "adapter-base",
-                f"the base model {options.base} is an adapter, and an adapter cannot be the base of another one",
-                hint="say `merge: True` where the base is trained, or here",
-                exit_code=1,
-            )
-        named = {"revision": options.revision} if options.revision else {}
-        known = named | {"trust_remote_code": options["trust_remote_code"]} | dict(options["model_init_kwargs"] or {})
-        model, tokenizer = _base_model.open_base(base, options.dtype, known)
-        examples = _examples_of(options, has_chat=bool(tokenizer.chat_template))
-        train = _dataset(training.train, examples, "train")
-        eval_ = None if training.eval is None else _dataset(training.eval, examples, "eval")
-        config = _trl.config_of(SFTConfig, "sft", options, training)
-        trainer = _trl.checked(
-            lambda: SFTTrainer(
-                model=model,
-                args=config,
-                train_dataset=train,
-                eval_dataset=eval_,
-                processing_class=tokenizer,
-                peft_config=_trl.lora_config(options.peft),
-            )
-        )
-        left_out = 0 if options["packing"] else len(train) - len(trainer.train_dataset)
-        if left_out:
-            training.say(f"{left_out} of {len(train)} rows are left out: their prompt alone fills max_length")
-        measures = _loop.run(trainer, training)
-        base_name = str(base) if training.base == EMBEDDED else str(options.base)
-        _model_folder.save_model(trainer.model, tokenizer, training.folder, base_name, merge=options.merge)
-        facts = {"base": options.base, "rows": len(train), "rows_left_out": left_out, **measures}
-        _model_folder.save_log(trainer, training.folder, "sft", options, facts)
-
-
-Examples = Callable[[Rows], tuple[tuple[str, ...], Iterator[dict[str, Any]]]]
-"""Makes of rows the names of TRL's columns, and the examples with them."""
-
-
-def _examples_of(options: Any, *, has_chat: bool) -> Examples:
-    """The shape of data that the options name, in TRL's terms."""
-    if options.messages is not None:
-        if not has_chat:
-            fail(
-                "no-chat-template",
-                f"the base model {options.base} has no chat template, so `messages` cannot be written as a text",
-                hint="use a model that was trained for chat, or `prompt` and `completion`",
-                exit_code=1,
-            )
-        return lambda rows: (("messages",), _messages(options, rows))
-    if options.text is not None:
-        return lambda rows: (("text",), _texts(options, rows))
-    return lambda rows: (("prompt", "completion"), _pairs(options, rows, has_chat=has_chat))
-
-
-def _messages(options: Any, rows: Rows) -> Iterator[dict[str, Any]]:
-    system = renderer(options.system, rows.columns)
-    messages = messages_renderer(options.messages, rows.columns)
-    for row in rows.dicts():
-        yield {"messages": chat(system(row)) + list(messages(row))}
-
-
-def _texts(options: Any, rows: Rows) -> Iterator[dict[str, Any]]:
-    text = renderer(options.text, rows.columns)
-    return ({"text": text(row)} for row in rows.dicts())
-
-
-def _pairs(options: Any, rows: Rows, *, has_chat: bool) -> Iterator[dict[str, Any]]:
-    system = renderer(options.system, rows.columns)
-    prompt = renderer(options.prompt, rows.columns)
-    completion = renderer(options.completion, rows.columns)
-    for row in rows.dicts():
-        if has_chat:
-            asked = chat(system(row), user=prompt(row))
-            yield {"prompt": asked, "completion": chat(None, assistant=completion(row))}
+        if _base_model.has_encoder(base, known_to_base(options)):
+            _seq2seq.check_options(options)
+            start = open_start(options, training, head="answer")
+            train, eval_ = _datasets(options, training, has_chat=False)
+            trainer = _seq2seq.trainer_of(start, train, eval_, options, training)
+            learned = set(train[ROW])
         else:
-            before = f"{system(row)}\n\n" if options.system is not None else ""
-            yield {"prompt": before + prompt(row), "completion": completion(row)}
+            start = open_start(options, training)
+            train, eval_ = _datasets(options, training, has_chat=start.has_chat)
+            trainer, learned = _trainer_of(start, train, eval_, options, training)
+        left_out = set(train[ROW]) - learned
+        if left_out:
+            reason = f"its prompt alone fills `max_length`, {options['max_length']} tokens"
+            training.say(f"{len(left_out)} of {len(train)} rows are left out: of each, {reason}")
+            leave_out(training.train, left_out, "context-overflow", reason, training, "sft")
+        finish(trainer, start, "sft", options, training, {"rows": len(train), "rows_left_out": len(left_out)})
 
 
-def _dataset(rows: Rows, examples: Examples, name: str) -> Dataset:
-    columns, made = examples(rows)
-    return dataset_of(columns, made, name)
+def _trainer_of(
+    start: Start, train: Dataset, eval_: Dataset | None, options: Any, training: Training
+) -> tuple[Trainer, set[int]]:
+    """TRL's trainer, and the numbers of the rows that it learns from."""
+    from trl import SFTConfig, SFTTrainer
+
+    config = _trl.config_of(SFTConfig, "sft", options, training)
+    learned: dict[str, set[int]] = {}
+
+    class FittingTrainer(SFTTrainer):
+        """Leaves out the rows that teach nothing before it packs, too, and knows which they are."""
+
+        def _prepare_dataset(
+            self, dataset: Any, processing_class: Any, args: Any, packing: bool, formatting_func: Any, name: str
+        ) -> Any:
+            # The other strategies of packing cut no row off: what does not fit goes into the next sequence.
+            if not packing or args.packing_strategy == "bfd":
+                dataset = super()._prepare_dataset(dataset, processing_class, args, False, formatting_func, name)
+            learned[name] = set(dataset[ROW])
+            if not learned[name]:
+                hint = "raise `max_length`, or shorten the prompts"
+                fail(
+                    "empty-dataset",
+                    f"of every `{name}` row, the prompt alone fills `max_length`",
+                    hint=hint,
+                    exit_code=1,
+                )
+            if packing:
+                dataset = super()._prepare_dataset(dataset, processing_class, args, True, formatting_func, name)
+            return dataset
+
+    trainer = _trl.checked(
+        lambda: FittingTrainer(
+            model=start.model,
+            args=config,
+            train_dataset=train,
+            eval_dataset=eval_,
+            processing_class=start.tokenizer,
+            peft_config=start.lora,
+        )
+    )
+    return trainer, learned["train"]
+
+
+def _datasets(options: Any, training: Training, *, has_chat: bool) -> tuple[Dataset, Dataset | None]:
+    """The examples of both inputs, in the terms of TRL."""
+    if options.messages is not None and not has_chat:
+        fail(
+            "no-chat-template",
+            f"the base model {options.base} has no chat template, so `messages` cannot be written as a text",
+            hint="use a model that was trained for chat, or `prompt` and `completion`",
+            exit_code=1,
+        )
+
+    def dataset(rows: Rows, name: str) -> Dataset:
+        columns, make = _example_of(options, rows.columns, has_chat=has_chat)
+        return dataset_of((*columns, ROW), examples_of(rows, make, training, "sft"), name)
+
+    return dataset(training.train, "train"), None if training.eval is None else dataset(training.eval, "eval")
+
+
+def _example_of(options: Any, columns: Columns, *, has_chat: bool) -> tuple[Columns, Callable[[Row], dict[str, Any]]]:
+    """TRL's names of what an example holds, and what makes one of a row."""
+    system = renderer(options.system, columns)
+    if options.text is not None:
+        text = renderer(options.text, columns)
+        return ("text",), lambda row: {"text": text(row)}
+    if options.messages is not None:
+        messages = messages_renderer(options.messages, columns)
+        return ("messages",), lambda row: {"messages": chat(system(row)) + list(messages(row))}
+    prompt, completion = renderer(options.prompt, columns), renderer(options.completion, columns)
+
+    def pair(row: Row) -> dict[str, Any]:
+        if has_chat:
+            return {"prompt": chat(system(row), user=prompt(row)), "completion": chat(None, assistant=completion(row))}
+        before = f"{system(row)}\n\n" if options.system is not None else ""
+        return {"prompt": before + prompt(row), "completion": completion(row)}
+
+    return ("prompt", "completion"), pair

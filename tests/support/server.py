@@ -111,13 +111,16 @@ class LoopbackServer:
 
         self._released = asyncio.Event()
         app = web.Application()
-        app.router.add_post("/v1/chat/completions", self._handle)
+        self._add_routes(app.router)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)
         await site.start()
         host, port = self._runner.addresses[0][:2]
         return f"http://{host}:{port}/v1"
+
+    def _add_routes(self, router: Any) -> None:
+        router.add_post("/v1/chat/completions", self._handle)
 
     async def _stop(self) -> None:
         self._released.set()

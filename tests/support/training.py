@@ -34,6 +34,8 @@ class Training:
     gpus: int = 0
     errors: list[RowError] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    """The lines for whoever watches."""
     steps: list[tuple[int, int | None, dict[str, float]]] = field(default_factory=list)
     stop_at: int | None = None
     """The step after which the training is interrupted."""
@@ -47,6 +49,10 @@ class Training:
         return self.folder.parent / path
 
     def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def tell(self, line: str) -> None:
+        self.told.append(line)
         self.lines.append(line)
 
     def error(self, error: RowError) -> None:

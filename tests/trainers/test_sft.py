@@ -27,6 +27,7 @@ ADAPTER_FILES = {
     "tokenizer.json",
     "tokenizer_config.json",
     "training.json",
+    "training_curves.svg",
     "training_log.jsonl",
 }
 
@@ -202,7 +203,11 @@ def test_rows_whose_prompt_fills_the_length_are_left_out(tmp_path: Path) -> None
     rows = [*PAIRS, {"question": "why " * 200, "answer": "Because."}]
     training = trained(tmp_path, rows=rows, peft=LORA, max_steps=1, max_length=96)
     assert facts_of(training)["rows_left_out"] == 1
-    assert "1 of 17 rows are left out: their prompt alone fills max_length" in training.lines
+    reason = "its prompt alone fills `max_length`, 96 tokens"
+    assert f"1 of 17 rows are left out: of each, {reason}" in training.lines
+    (error,) = training.errors
+    assert (error.row, error.code, error.message, error.again) == (16, "context-overflow", reason, False)
+    assert error.values == rows[16]
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from dreammake.core.options import Call, Option, OptionSet, Wrong
 from dreammake.core.spelling import did_you_mean
 from dreammake.core.values import Function
+from dreammake.trainers._run_options import RunOptions, StoppingOptions
 
 FOLDER = Path(__file__).parent
 
@@ -105,7 +106,8 @@ def generated(name: str) -> dict[str, Field]:
 
 
 def with_trl_options(method: str, own: type[T]) -> type[T]:
-    """`own`, and after it every option of TRL's config for `method` that `own` does not declare itself."""
-    declared = own.declared()
-    fields = {name: field for name, field in generated(method).items() if name not in declared}
+    """`own`, and after it the options of a run and every option of TRL's config for `method` that is not declared yet."""
+    of_library = generated(method)
+    of_run = RunOptions.declared() | (StoppingOptions.declared() if "eval_strategy" in of_library else {})
+    fields = {name: option for name, option in (of_run | of_library).items() if name not in own.declared()}
     return type(own.__name__, (own,), {"__doc__": own.__doc__, "__module__": own.__module__, **fields})

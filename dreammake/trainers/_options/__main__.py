@@ -38,17 +38,62 @@ NOT_FOR_LORA = re.compile(
     r"|.*_config|megatron_core|use_bdlora"
 )
 
+ONLINE = (
+    # vLLM beside the trainer and transformers' continuous batching, tools and pictures, tables for a screen.
+    r"use_vllm|vllm_.*|use_transformers_.*|transformers_continuous_.*|ds3_.*|max_tool_calling_iterations"
+    r"|log_completions.*|log_multimodal|log_unique_prompts|num_completions_to_print|torch_compile.*"
+    # Their own loss and order of the rows do not read these.
+    r"|label_smoothing_factor|neftune_.*|use_cache|train_sampling_strategy|average_tokens_across_devices"
+)
+"""Options of GRPO and RLOO that do nothing there, or need what a Dreamfile does not give them."""
 
-def options_of(config: type, left_out: re.Pattern[str]) -> list[dict[str, Any]]:
+OF_OTHER_EMBEDDERS = (
+    r"multi_dataset_.*|router_mapping|warmup_ratio|label_smoothing_factor|neftune_.*|use_cache|data_seed"
+    r"|train_sampling_strategy"
+)
+"""Several datasets, a deprecated name, and what the loop of Sentence Transformers does not do."""
+
+NOT_FOR = {
+    "grpo": re.compile(ONLINE),
+    "rloo": re.compile(ONLINE),
+    # The loss, the dropout and the batches are PPO's own.
+    "ppo": re.compile(
+        r"label_smoothing_factor|neftune_.*|use_cache|torch_compile.*|train_sampling_strategy"
+        r"|average_tokens_across_devices"
+    ),
+    # It only warns that it does nothing at present.
+    "dpo": re.compile(r"padding_free"),
+    # They are for encoder-decoder models, and for services that draw charts.
+    "orpo": re.compile(r"is_encoder_decoder|max_completion_length|generate_during_eval"),
+    "embedder": re.compile(OF_OTHER_EMBEDDERS),
+    # It is measured in the end, and makes its pairs itself.
+    "setfit": re.compile(rf"{OF_OTHER_EMBEDDERS}|.*eval.*|.*best_model.*|greater_is_better|prompts|batch_sampler"),
+}
+"""And those of one method alone."""
+
+CHOICES = {
+    "f_divergence_type": ["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"],
+}
+"""What an option takes where TRL declares any text, and refuses others in the middle of a training."""
+
+
+def options_of(config: type, without: re.Pattern[str]) -> list[dict[str, Any]]:
     """The fields of a config dataclass as rows, in the order of its declaration."""
     hints = typing.get_type_hints(config)
     return [
-        row_of(field, hints[field.name]) for field in dataclasses.fields(config) if not left_out.fullmatch(field.name)
+        row_of(field, hints[field.name]) for field in dataclasses.fields(config) if not without.fullmatch(field.name)
     ]
+
+
+def left_out(method: str) -> re.Pattern[str]:
+    """The options of a method's config that a Dreamfile does not have."""
+    own = NOT_FOR.get(method)
+    return re.compile(f"{SET_BY_DREAMMAKE.pattern}|{own.pattern}") if own else SET_BY_DREAMMAKE
 
 
 def row_of(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
     kinds, choices = kinds_of(hint)
+    choices = choices or field.metadata.get("choices") or CHOICES.get(field.name, [])
     if choices and not any("[" in choice for choice in choices):
         kinds = [kind for kind in kinds if kind != "str"]
     elif choices:
@@ -70,7 +115,16 @@ def kinds_of(hint: Any) -> tuple[list[str], list[str]]:
         return [], [str(argument) for argument in arguments]
     if isinstance(hint, type) and issubclass(hint, Enum):
         return [], [str(member.value) for member in hint]
-    kind = {type(None): "null", bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "dict"}
+    kind = {
+        type(None): "null",
+        bool: "bool",
+        int: "int",
+        float: "float",
+        str: "str",
+        list: "list",
+        tuple: "list",
+        dict: "dict",
+    }
     return [kind[origin or hint]] if (origin or hint) in kind else [], []
 
 
@@ -88,16 +142,26 @@ def doc_of(field: dataclasses.Field[Any]) -> str:
 def contents() -> dict[str, str]:
     """The text of each file, by its name."""
     from peft import LoraConfig
-    from trl import SFTConfig
+    from sentence_transformers import SentenceTransformerTrainingArguments
+    from transformers import TrainingArguments
+    from trl import DPOConfig, GRPOConfig, KTOConfig, RewardConfig, RLOOConfig, SFTConfig
+    from trl.experimental.orpo import ORPOConfig
 
-    made = {
-        "sft": ("trl", options_of(SFTConfig, SET_BY_DREAMMAKE)),
-        "lora": ("peft", options_of(LoraConfig, NOT_FOR_LORA)),
+    configs = {"sft": SFTConfig, "dpo": DPOConfig, "kto": KTOConfig, "orpo": ORPOConfig, "reward": RewardConfig}
+    configs |= {"classifier": TrainingArguments, "embedder": SentenceTransformerTrainingArguments}
+    configs |= {"setfit": SentenceTransformerTrainingArguments}
+    configs |= {"grpo": GRPOConfig, "rloo": RLOOConfig, "ppo": TrainingArguments}
+    made = {"lora": ("peft", options_of(LoraConfig, NOT_FOR_LORA))} | {
+        method: (library_of(config), options_of(config, left_out(method))) for method, config in configs.items()
     }
     return {
         f"{name}.json": json.dumps({"from": f"{library} {version(library)}", "options": rows}, indent=1) + "\n"
         for name, (library, rows) in made.items()
     }
+
+
+def library_of(config: type) -> str:
+    return config.__module__.partition(".")[0].replace("_", "-")
 
 
 if __name__ == "__main__":
