@@ -32,13 +32,15 @@ class Request:
     Everything else that shapes the answer (temperature, seed, ...) is in the model's options.
     `schema` is a JSON Schema that the answer should fit. `attempt` is above 0 where earlier answers to the same request
     could not be read: it makes this one another sample. With `truncate`, a request that is too long for the model is
-    asked with less text at the end.
+    asked with less text at the end. `examples` pairs of messages stand before the last one: of these the last ones are
+    left out first where the request is too long.
     """
 
     messages: tuple[Mapping[str, Any], ...]
     schema: Mapping[str, Any] | None = None
     attempt: int = 0
     truncate: bool = False
+    examples: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,13 @@ class Reader:
     """How the answers of one `ask` are read.
 
     `fits` says whether a text can be understood; it may be called from any thread. A text that does not fit is kept in
-    the cache as it is, and the request is asked again until this build has asked it `attempts` times.
+    the cache as it is, and the request is asked again until this build has asked it `attempts` times. With `settles`
+    those that are kept count, too: once there are `attempts` of them, the last one is the answer for good.
     """
 
     fits: Callable[[str], bool]
     attempts: int = 3
+    settles: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +137,11 @@ class Engine(Protocol):
     `window` is how many asks are worth having under way; the asking loop keeps it full and calls `submit` from
     any thread, but never from two at once. `done` may be called from any thread, once for each ask, in any order.
 
-    An engine class may have four more things. `structured = True`: its models take a JSON Schema; those of the others
+    An engine class may have five more things. `structured = True`: its models take a JSON Schema; those of the others
     are told of it in words (`told_schema`). `heavy = True`: it holds a model in memory, so only one is kept when
     idle. `weights(spec, path) -> Path | None`, static: the file whose content is the model; None where the name says
-    it all. `settled(spec) -> ModelSpec`, static: the spec with what it takes from the environment filled in.
+    it all. `opened(spec, path) -> ModelSpec`, static: the spec that a folder of that name stands for. `settled(spec) ->
+    ModelSpec`, static: the spec with what it takes from the environment filled in.
     """
 
     Options: ClassVar[type[ModelOptions]]
@@ -183,7 +188,7 @@ class EngineContext:
 
     path: Callable[[str], Path]
     threads: int = 1
-    gpus: tuple[int, ...] = ()
+    gpus: tuple[str, ...] = ()
     say: Callable[[str], None] = field(default=print)
     shared: Path | None = None
 

@@ -41,6 +41,8 @@ class JobProgress(Event):
     prompts_cached: int = 0
     prompts_asked: int = 0
     measures: Mapping[str, float] = field(default=NOTHING)
+    note: str = ""
+    """Something to be told at once, and then nothing else: that a training goes on from a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,18 @@ class Command(Str):
     takes = "a command"
 
 
+class Paths(Path):
+    """Paths to files or folders; those that rules make are then inputs. One text stands for a list of one."""
+
+    takes = "a path, or a list of paths"
+
+    def read(self, value: Any) -> Any:
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+            raise self.wrong(value)
+        return list(items)
+
+
 class Bool(Option[bool]):
     takes = "True or False"
 
@@ -176,6 +188,20 @@ class Strings(Option[list[str]]):
         return list(items)
 
 
+class Functions(Strings):
+    """Functions of the user's, each `file.py:function`. The source of each, with what it uses, is in the recipe."""
+
+    takes = "a function as `file.py:function`, or a list of them"
+
+    def read(self, value: Any) -> list[str]:
+        references = super().read(value)
+        for reference in references:
+            file, _, name = reference.rpartition(":")
+            if not file or not name:
+                raise Wrong(f"`{reference}` is no function", 'write it as "file.py:function"')
+        return references
+
+
 class OneOrMore(Option[Any]):
     """A text, or a list of texts; a list of one is that one."""
 
@@ -220,6 +246,20 @@ class Model(Option[ModelSpec]):
         if not isinstance(value, ModelSpec):
             raise self.wrong(value)
         return value
+
+
+class Models(Model):
+    """A declared model, or a list of them; a list of one is that one."""
+
+    takes = "the name of a declared model, or a list of them"
+
+    def read(self, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            return super().read(value)
+        if not value:
+            raise self.wrong(value)
+        models = [Model.read(self, item) for item in value]
+        return models if len(models) > 1 else models[0]
 
 
 class Dataset(Option[str]):

@@ -16,6 +16,10 @@ from typing import Any, TextIO
 from dreammake.core.diagnostic import Diagnostic, Note
 
 _NAMED_SECRET = re.compile(r"(^|[_-])(API_?KEY|KEY|TOKEN|SECRET|PASS|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)$", re.I)
+_USER_IN_ADDRESS = re.compile(r"(?<=://)[^\s/@:]+:[^\s/@]+(?=@)")
+_KEY_IN_ADDRESS = re.compile(
+    r"(?<=[?&])((?:api[_-]?|access[_-]?)?(?:key|token|secret|password|signature)=)[^&\s\"'`]+", re.I
+)
 SHORTEST = 8
 SHORTEST_NAMED = 4
 """Letters that a value has at least; shorter ones would be found in texts by chance. One whose name says that it is a
@@ -51,6 +55,10 @@ class Secrets:
         for name, value in environment.items():
             if len(value) >= SHORTEST and _NAMED_SECRET.search(name):
                 self.add(value, f"env({name})", name)
+
+    def sure(self) -> dict[str, bytes]:
+        """The values that are secrets for sure, as UTF-8, by what stands in their place."""
+        return {self._values[value]: value.encode("utf-8", "surrogatepass") for value in self._sure & {*self._values}}
 
     def reveal(self, text: str) -> None:
         """The text stands where everybody sees it, as a folder's name, say: a value in it is no secret after all,
@@ -112,6 +120,13 @@ class HidingStream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def without_credentials(text: str) -> str:
+    """The text without what addresses in it tell: `https://me:pass@host/?key=abc` becomes `https://…@host/?key=…`."""
+    if "://" not in text:
+        return text
+    return _KEY_IN_ADDRESS.sub(r"\1…", _USER_IN_ADDRESS.sub("…", text))
 
 
 def _forms(value: str) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -14,6 +14,8 @@ from dreammake.core.values import ModelSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy import float32
+    from numpy.typing import NDArray
 
     from dreammake.core.engine import Answer, Reader, Request
 
@@ -83,6 +85,10 @@ class Work(Protocol):
 
     def pin(self, revision: str, commit: str) -> None:
         """Remember what a revision stands for: later builds read the same commit."""
+
+    def embed(self, model: ModelSpec, texts: Sequence[str]) -> NDArray[float32] | None:
+        """One vector a text, in their order: texts x dimensions; from the cache where it is there. None where one would
+        have to be made, in a dry run."""
 
     def error(self, error: RowError) -> None:
         """Put a row in the target's error table."""
@@ -160,6 +166,16 @@ class Step:
         A dry run counts prompts by it where the rows are still to be made.
         """
         return count
+
+    @classmethod
+    def asks(cls, options: Any) -> int:
+        """How often it asks each of its models about a row."""
+        return 1
+
+    @classmethod
+    def elsewhere(cls, options: Any) -> bool:
+        """Whether it reads what lies off this machine, a hub or a server: no dry run runs it."""
+        return False
 
     @classmethod
     def outputs(cls, options: Any) -> list[str] | None:

@@ -34,6 +34,9 @@ class Training(Protocol):
     def say(self, line: str) -> None:
         """One line for the job's log."""
 
+    def tell(self, line: str) -> None:
+        """One line for the job's log and for whoever watches the build: that an earlier run is gone on with."""
+
     def error(self, error: RowError) -> None:
         """Put a row that cannot be learned from into the target's error table."""
 
@@ -42,6 +45,8 @@ class Trainer:
     """Base of all training methods: `train METHOD:`."""
 
     version: ClassVar[int] = 1
+    hosted: ClassVar[bool] = False
+    """An endpoint trains the model, and answers for it: the folder only names it (`core.hosted_model`)."""
     Options: ClassVar[type[OptionSet]] = OptionSet
     paper: ClassVar[str] = ""
     example: ClassVar[str] = ""

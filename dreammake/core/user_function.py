@@ -17,6 +17,8 @@ from dreammake.core.spelling import did_you_mean
 _loaded: set[str] = set()
 """Names of the modules that came with users' files, so that an edited one is read anew."""
 
+_GATHERING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
 
 class UserFunction:
     """A function of the user's, `file.py:function`. Its errors are DreamErrors `python-failed`."""
@@ -34,13 +36,26 @@ class UserFunction:
             fail("no-such-function", f"`{file}` has no function `{name}`", hint=did_you_mean(name, known))
 
     @property
+    def required(self) -> tuple[str, ...]:
+        """The names of the parameters that have no default."""
+        found = self._parameters()
+        return tuple(one.name for one in found if one.default is one.empty and one.kind not in _GATHERING)
+
+    @property
+    def takes_any_name(self) -> bool:
+        """Whether there is a `**kwargs`."""
+        return any(one.kind is one.VAR_KEYWORD for one in self._parameters())
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """The names of the parameters, without `*args` and `**kwargs`."""
+        return tuple(one.name for one in self._parameters() if one.kind not in _GATHERING)
+
+    def _parameters(self) -> tuple[inspect.Parameter, ...]:
         try:
-            found = inspect.signature(self._function).parameters.values()  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            return ("row",)
-        return tuple(one.name for one in found if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD))
+            return tuple(inspect.signature(self._function).parameters.values())  # type: ignore[arg-type]
+        except (TypeError, ValueError):  # some that are written in C do not tell
+            return (inspect.Parameter("row", inspect.Parameter.POSITIONAL_OR_KEYWORD),)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with self.guarded():

@@ -83,6 +83,18 @@ class Function:
     kwargs: Mapping[str, Any] = NOTHING
 
 
+def models_in(value: Any) -> list[ModelSpec]:
+    """The models that an option holds: one, a list of them, or those that a call names."""
+    match value:
+        case ModelSpec():
+            return [value]
+        case list() | tuple():
+            return [model for item in value for model in models_in(item)]
+        case Function(args=args, kwargs=kwargs):
+            return models_in([*args, *kwargs.values()])
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class TypeName:
     """`str`, `int`, `float`, `bool` written as a value, in a `schema`."""

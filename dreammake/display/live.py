@@ -90,6 +90,8 @@ class LiveDisplay:
                     self._above.append(beginning(event))
             case JobStarted(target):
                 self._running[target] = _Running(target, self._clock())
+            case JobProgress(target, note=note) if note:
+                self._above.append(f"{paint('note', 'dim')} {one_line(target)}  {one_line(note)}")
             case JobProgress(target) if target in self._running:
                 self._running[target].take(event, self._clock())
             case JobFinished(target, seconds, changed):

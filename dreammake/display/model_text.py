@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dreammake.core.hosted_model import hosted_in
 from dreammake.display.amounts import size
 
 _CONFIGS = ("config.json", "adapter_config.json", "training.json")
@@ -19,13 +20,19 @@ def model_facts(path: str, folder: Path) -> dict[str, Any]:
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file()}
     return {
         "target": path,
-        "kind": "adapter" if found["adapter_config.json"] is not None else "model" if config else "folder",
+        "kind": _kind(folder, found),
         "architecture": (config.get("architectures") or [None])[0],
         "base": adapter.get("base_model_name_or_path"),
         "lora": {name: adapter[name] for name in ("r", "lora_alpha", "target_modules") if name in adapter},
         "training": training,
         "files": files,
     }
+
+
+def _kind(folder: Path, found: Mapping[str, Any]) -> str:
+    if found["adapter_config.json"] is not None:
+        return "adapter"
+    return "model" if found["config.json"] is not None else "hosted model" if hosted_in(folder) else "folder"
 
 
 def _read(file: Path) -> dict[str, Any] | None:
@@ -37,16 +44,24 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def draw_model(facts: Mapping[str, Any]) -> str:
-    lines = [f"{facts['target']}: {facts['kind']}" + (f", {facts['architecture']}" if facts["architecture"] else "")]
+    """One fact a line, then the files. What the training tells keeps its order: method, base, rows, measures."""
+    told = {name.replace("_", " "): value for name, value in facts["training"].items() if _is_plain(value)}
     if facts["base"]:
-        lines.append(f"  base      {facts['base']}")
+        told["base"] = facts["base"]
     if facts["lora"]:
-        lines.append("  lora      " + ", ".join(f"{name} {_short(value)}" for name, value in facts["lora"].items()))
-    for name, value in facts["training"].items():
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
-            lines.append(f"  {name:<9} {_short(value)}")
-    lines += [f"  {size(number):>9}  {name}" for name, number in facts["files"].items()]
-    return "\n".join(lines)
+        told["lora"] = ", ".join(f"{name} {_short(value)}" for name, value in facts["lora"].items())
+    width = max(map(len, told), default=0)
+    return "\n".join(
+        [
+            ", ".join(filter(None, [f"{facts['target']}: {facts['kind']}", facts["architecture"]])),
+            *(f"  {name:<{width}}  {_short(value)}" for name, value in told.items()),
+            *(f"  {size(number):>9}  {name}" for name, number in facts["files"].items()),
+        ]
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def _short(value: Any) -> str:

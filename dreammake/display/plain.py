@@ -43,6 +43,8 @@ class PlainDisplay:
         self._flushed = 0.0
         self._told: dict[str, float] = {}
         """When a line was last written for a running job."""
+        self._done: dict[str, int] = {}
+        """How much it had done then; before the first line, what it began with."""
 
     def event(self, event: Event) -> None:
         match event:
@@ -50,8 +52,11 @@ class PlainDisplay:
                 self._line(beginning(event))
             case JobStarted(target, rule, reasons, attempt):
                 self._told[target] = self._clock()
+                self._done.pop(target, None)
                 again = f"attempt {attempt}: " if attempt > 1 else ""
                 self._say("start", target, f"{again}{', '.join(reasons)}" if reasons else f"{again}rule {rule}")
+            case JobProgress(target, note=note) if note:
+                self._say("note", target, note)
             case JobProgress():
                 self._progress(event)
             case JobFinished(target, seconds, changed):
@@ -94,14 +99,17 @@ class PlainDisplay:
 
     def _progress(self, event: JobProgress) -> None:
         now = self._clock()
-        if now - self._told.setdefault(event.target, now) < PROGRESS_EVERY:
+        told, before = self._told.setdefault(event.target, now), self._done.setdefault(event.target, event.done)
+        if now - told < PROGRESS_EVERY:
             return
-        self._told[event.target] = now
+        self._told[event.target], self._done[event.target] = now, event.done
+        speed = (event.done - before) / (now - told)
+        to_do = event.total - event.done if event.total else 0
+        left = [f"{duration(to_do / speed, about=True)} left"] if to_do > 0 and speed > 0 else []
         total = f" of {event.total:,}" if event.total else ""
         asked = [prompts(event.prompts_asked, event.prompts_cached)] * bool(event.prompts_asked or event.prompts_cached)
-        self._say(
-            "at", event.target, ", ".join([f"{event.done:,}{total} {event.unit}", *asked, *measures(event.measures)])
-        )
+        words = [f"{event.done:,}{total} {event.unit}", *asked, *measures(event.measures), *left]
+        self._say("at", event.target, ", ".join(words))
 
     def _say(self, word: str, target: str, text: str, look: str = "dim") -> None:
         line = f"{self._style.paint(f'{word:<6}', look)} {one_line(target)}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dreammake.core.events import BuildFinished, BuildStarted, JobFailed
-from dreammake.display.amounts import count, dollars, duration, short, size, tokens
+from dreammake.display.amounts import count, dollars, duration, rate, short, size, tokens
 from dreammake.display.cells import one_line
 from dreammake.display.excerpt import draw
 from dreammake.display.style import Style
@@ -78,9 +78,13 @@ def prompts(asked: int, cached: int) -> str:
 
 
 def measures(found: Mapping[str, Any]) -> list[str]:
-    """Figures of a training: `loss 1.93`, `accuracy 0.81`."""
+    """Figures of a training: `loss 1.93`, `accuracy 0.81`, `1.2k tokens/s`."""
     shown = [name for name in found if name == "loss" or name.endswith(("_loss", "accuracy", "reward"))]
-    return [f"{name.replace('_', ' ')} {figure(found[name])}" for name in shown if isinstance(found[name], float | int)]
+    words = [
+        f"{name.replace('_', ' ')} {figure(found[name])}" for name in shown if isinstance(found[name], float | int)
+    ]
+    speed = found.get("tokens_per_second")
+    return [*words, rate(speed, "tokens")] if speed else words
 
 
 def figure(number: float) -> str:

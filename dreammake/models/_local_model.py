@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dreammake.core.diagnostic import DreamError, fail
 from dreammake.core.embedded import EMBEDDED, base_folder, embedded_folder, needed_gguf
 from dreammake.core.engine import EngineContext
+from dreammake.core.hosted_model import hosted_in
 from dreammake.core.values import ModelSpec
 
 if TYPE_CHECKING:
@@ -37,6 +38,13 @@ def source_of(name: str, context: EngineContext) -> str:
     if name == EMBEDDED:
         return str(base_folder(name, context.say))
     found = found_at(name, context.path)
+    if found is not None and (hosted := hosted_in(found)) is not None:
+        fail(
+            "wrong-engine",
+            f"the folder {name} only names the hosted model {hosted.model}, which cannot run on this machine",
+            hint="leave the `engine` of this model out, so that its endpoint is asked",
+            exit_code=1,
+        )
     return name if found is None else str(found)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dreammake.core.diagnostic import fail
 from dreammake.core.engine import EngineContext
 from dreammake.core.values import ModelSpec
 from dreammake.models._local_model import ADAPTER_FILE, base_of, chat_template_of, is_adapter, source_of
@@ -39,6 +40,7 @@ def command_of(spec: ModelSpec, options: Mapping[str, Any], context: EngineConte
     if options["chat_template"]:
         words += ["--chat-template", chat_template_of(options["chat_template"], context.path)]
     if adapter is not None:
+        _check_adapter(adapter, spec)
         words += ["--enable-lora", "--max-lora-rank", str(_rank(adapter))]
         words += ["--lora-modules", json.dumps({"name": served, "path": _absolute(adapter)})]
     if not (context.gpus or _has_accelerator()):
@@ -57,11 +59,31 @@ def _absolute(source: str) -> str:
     return str(Path(source).absolute()) if Path(source).exists() else source
 
 
+def _check_adapter(adapter: str, spec: ModelSpec) -> None:
+    """Raises DreamError `wrong-engine` for an adapter of a kind that vLLM does not run."""
+    found = [f"`{name}`" for name in ("use_dora", "modules_to_save") if _config_of(adapter).get(name)]
+    if found:
+        fail(
+            "wrong-engine",
+            f"vLLM cannot run the adapter of the model `{spec.name}`, which was trained with {' and '.join(found)}",
+            hint='say `merge: True` where it is trained, or run it by `engine: "transformers"`',
+            exit_code=1,
+        )
+
+
+def _config_of(adapter: str) -> dict[str, Any]:
+    """Empty for an adapter of the Hub."""
+    try:
+        config: dict[str, Any] = json.loads((Path(adapter) / ADAPTER_FILE).read_text("utf-8"))
+    except OSError:
+        return {}
+    return config
+
+
 def _rank(adapter: str) -> int:
     """The smallest rank that vLLM takes and that holds the adapter; an adapter of the Hub is taken at vLLM's most."""
-    try:
-        config = json.loads((Path(adapter) / ADAPTER_FILE).read_text("utf-8"))
-    except OSError:
+    config = _config_of(adapter)
+    if not config:
         return _RANKS[3]
     rank = max([config.get("r", 8), *(config.get("rank_pattern") or {}).values()])
     return next((size for size in _RANKS if size >= rank), rank)

@@ -12,6 +12,7 @@ from typing import Any
 from dreammake.core.diagnostic import fail
 from dreammake.core.embedded import EMBEDDED, embedded_gguf
 from dreammake.core.engine import Answer, Ask, EngineContext, Failure, ModelOptions, request_body
+from dreammake.core.hosted_model import is_model_folder
 from dreammake.core.options import Int
 from dreammake.core.values import ModelSpec
 from dreammake.models._completion import read_completion
@@ -48,6 +49,13 @@ class LlamaCpp:
         if spec.model != EMBEDDED:
             file = path(spec.model)
             if not file.is_file():
+                if is_model_folder(file):
+                    fail(
+                        "wrong-engine",
+                        f"the model `{spec.name}` is the folder {spec.model}, and llama.cpp runs GGUF files",
+                        hint='run it by `engine: "transformers"`, or make a GGUF file: dreammake explain wrong-engine',
+                        exit_code=1,
+                    )
                 fail(
                     "no-such-model",
                     f"the model `{spec.name}` is the file {spec.model}, which is not there",

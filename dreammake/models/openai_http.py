@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from dreammake.core.diagnostic import fail
 from dreammake.core.engine import Answer, Ask, EngineContext, ModelOptions
+from dreammake.core.hosted_model import hosted_in, is_model_folder
 from dreammake.core.options import Float, Int, OneOrMore, Str, Wrong, describe
 from dreammake.core.values import ModelSpec
 from dreammake.models._dispatch import Dispatch, Endpoint
@@ -48,6 +51,7 @@ class OpenAIHTTP:
 
     A request that fails for a passing reason (a server's error, a lost connection) is tried again, later each time.
     Where the endpoint refuses requests as too many, they wait for as long as it says, and fewer are sent at once.
+    A folder that `train openai` made is asked under the name and at the endpoint that it holds.
     `rpm` and `tpm` are limits of the whole build; `concurrency` is of each job and each address.
     """
 
@@ -80,6 +84,23 @@ class OpenAIHTTP:
             at_least=0,
             result=False,
         )
+
+    @staticmethod
+    def opened(spec: ModelSpec, path: Callable[[str], Path]) -> ModelSpec:
+        """A folder stands for the hosted model that it names. Raises DreamError `wrong-engine` for one with weights."""
+        folder = path(spec.model)
+        hosted = hosted_in(folder)
+        if hosted is not None:
+            options = {"base_url": hosted.base_url} | dict(spec.options)
+            return replace(spec, model=hosted.model, options=options)
+        if not spec.options.get("base_url") and is_model_folder(folder):
+            fail(
+                "wrong-engine",
+                f"the model `{spec.name}` is the folder {spec.model}, and the engine `api` asks hosted models only",
+                hint='say what runs it on this machine: `engine: "transformers"`, or `"vllm"`',
+                exit_code=1,
+            )
+        return spec
 
     @staticmethod
     def settled(spec: ModelSpec) -> ModelSpec:

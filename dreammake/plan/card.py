@@ -8,7 +8,8 @@ from typing import Any
 from dreammake.core import fingerprint
 from dreammake.core.secrets import SECRETS
 from dreammake.plan.graph import PlannedJob
-from dreammake.plan.recipe import Recipe
+from dreammake.plan.recipe import Ingredient, Recipe
+from dreammake.plan.stale import Reason, compare
 
 CARD_VERSION = 1
 
@@ -31,3 +32,12 @@ def card_of(job: PlannedJob, recipe: Recipe, inputs: Mapping[str, Any]) -> dict[
         "ingredients": [[item.where, item.kind, item.shown or item.value] for item in recipe.ingredients()],
         **mine,
     }
+
+
+def card_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Reason]:
+    """What differs between what two builds of a target were made from, by their cards."""
+    ingredients = [Ingredient(where, kind, value) for where, kind, value in now.get("ingredients", ())]
+    found = compare(before.get("ingredients", ()), ingredients) if before and now else []
+    old, new = before.get("inputs", {}), now.get("inputs", {})
+    paths = [path for path in dict.fromkeys([*new, *old]) if old.get(path) != new.get(path)]
+    return [*found, *(Reason("input", path, old.get(path), new.get(path), path=path) for path in paths)]

@@ -103,18 +103,20 @@ class _Check:
         return None
 
     def _check_reads(self, step: StepDecl, names: Mapping[str, Any], have: Columns, where: str) -> None:
+        seen = (*have, *step.kind.sees(step.options(names)))
         for setting in step.settings.values():
             if setting.option.when == "row":
                 self._note_hidden(setting, have)
+            known = seen if setting.option.when == "text" else have
             wanted = dict(setting.columns)
             if isinstance(setting.option, ColumnNames):
                 wanted |= dict.fromkeys(setting.value_for(names) or (), setting.expr.span)
             for column, span in wanted.items():
-                if column in have:
+                if column in known:
                     continue
-                near = nearest(column, have)
+                near = nearest(column, known)
                 label = "columns here: " + (
-                    ", ".join(have[:12]) + (", …" if len(have) > 12 else "") if have else "none"
+                    ", ".join(known[:12]) + (", …" if len(known) > 12 else "") if known else "none"
                 )
                 hint = f"did you mean `{near}`?" if near else ""
                 reader = "prompt" if setting.option.when == "text" else step.word

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from dreammake.core.options import Int, OptionSet
+from dreammake.core.options import OptionSet
 from dreammake.core.prices import price_of
-from dreammake.core.values import ModelSpec
+from dreammake.core.values import ModelSpec, models_in
 from dreammake.lang.dreamfile import StepDecl
 from dreammake.plan.graph import Graph, PlannedJob
 
@@ -65,6 +65,15 @@ def asking_steps(job: PlannedJob) -> list[StepDecl]:
     ]
 
 
+def can_rehearse(graph: Graph, job: PlannedJob) -> bool:
+    """Whether the steps of a job may be run without building: they run no code of the user's, and reach nowhere."""
+    steps = job.rule.steps
+    if not all(step.kind.pure for step in steps):
+        return False
+    names = graph.names(job)
+    return not any(step.kind.elsewhere(step.options(names)) for step in steps)
+
+
 class AtMost:
     """Upper bounds on rows and prompts where rows are still to be made. `built` counts the rows of a dataset that is
     what it will be, and gives None for any other path; `pace_of` tells how a model answers."""
@@ -91,12 +100,11 @@ class AtMost:
             if count is None:
                 return Prompts(None, exact=False)
             options = step.options(names)
-            several = options.values.get("n") if isinstance(options.declared().get("n"), Int) else None
-            found.append(self._of_step(job, options, count * (several or 1)))
+            for spec in models_in(options["model"]):
+                found.append(self._of_step(job, options, spec, count * step.kind.asks(options)))
         return replace(together(found), exact=False)
 
-    def _of_step(self, job: PlannedJob, options: OptionSet, total: int) -> Prompts:
-        spec = options["model"]
+    def _of_step(self, job: PlannedJob, options: OptionSet, spec: ModelSpec, total: int) -> Prompts:
         pace, price = self._pace_of(job, spec), price_of(spec)
         limit = options.values.get("max_tokens") or spec.options.get("max_tokens")
         each = pace.tokens or GUESSED_ANSWER

@@ -48,6 +48,20 @@ def function_parameters(project: Path, reference: str) -> tuple[str, ...] | None
     return tuple(one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs))
 
 
+def files_behind(project: Path, reference: str) -> list[str]:
+    """The files of the project that Python reads to import the one of `file.py:function`: itself, what it imports, what
+    those import. Raises Wrong as `function_fingerprint`."""
+    walk = _Walk(project.resolve())
+    found: dict[str, None] = {}
+    waiting = [_parts(reference)[0]]
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found[file] = None
+            waiting += walk.imports_of(file)
+    return list(found)
+
+
 def _parts(reference: str) -> tuple[str, str]:
     file, _, name = reference.rpartition(":")
     if not file or not name:
@@ -90,6 +104,24 @@ class _Walk:
                 raise Wrong(f"{file}:{line}: {getattr(error, 'msg', error)}", "", "bad-python") from None
             self._modules[file] = PythonModule(file, tree)
         return self._modules[file]
+
+    def imports_of(self, file: str) -> Iterator[str]:
+        """The project's files that a file imports anywhere, with the packages that they stand in."""
+        module = self.module(file)
+        for node in ast.walk(ast.parse((self.project / file).read_bytes())):
+            match node:
+                case ast.Import(names=aliases):
+                    names = [(0, alias.name) for alias in aliases]
+                case ast.ImportFrom(module=other, names=aliases, level=level):
+                    names = [(level, ".".join(filter(None, (other, alias.name)))) for alias in aliases]
+                case _:
+                    continue
+            for level, name in names:
+                parts = name.split(".")
+                for end in range(len(parts) + 1):
+                    path = self._file_of(module, level, ".".join(parts[:end])) if end or level else None
+                    if path is not None:
+                        yield path
 
     def _uses(self, file: str, name: str) -> Iterator[tuple[str, str]]:
         """What one name uses; its own fingerprint is noted on the way."""

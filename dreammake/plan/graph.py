@@ -254,15 +254,16 @@ class GraphBuilder:
         if implied.any and job.unknown is None:
             names = job_names(self.dreamfile, job.rule, job.wildcards, puts)
             there = {put.path for put in puts}
-            for role, path, kind in implied_inputs(implied, names, self._is_target, self.disk):
+            for role, path, kind in implied_inputs(implied, names, self._maker, self.disk):
                 if path not in there:
                     there.add(path)
                     puts.append(Put(None, path, kind))
                     roles.append(role)
         return tuple(puts), tuple(roles)
 
-    def _is_target(self, path: str) -> bool:
-        return self.matcher.match(path) is not None
+    def _maker(self, path: str) -> Rule | None:
+        match = self.matcher.match(path)
+        return None if match is None else match.rule
 
     def _link(self) -> None:
         """Connect jobs, tell the kind of each input, and sort so that needs come first. A cycle is an error."""

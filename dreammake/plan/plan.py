@@ -144,6 +144,7 @@ def _spare_unneeded(plan: Plan) -> None:
             verdict.action = "build"
             span = verdict.job.rule.span
             verdict.reasons = [Reason("missing", path, path=span.path, line=span.line) for path in gone]
+            plan.contents |= dict.fromkeys(gone)
 
 
 def recorded_content(record: Record | None, path: str) -> str | None:

@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 from dreammake.core import fingerprint
 from dreammake.core.catalog import Catalog
-from dreammake.core.options import Command
+from dreammake.core.diagnostic import fail
+from dreammake.core.options import Command, Functions, Wrong
 from dreammake.core.secrets import SECRETS
 from dreammake.core.span import Span
-from dreammake.core.values import ModelSpec, to_json
+from dreammake.core.values import Function, ModelSpec, models_in, to_json
 from dreammake.lang.dreamfile import PER_JOB, Names, Rule, Setting, StepDecl
 from dreammake.plan.ports import Disk
 
@@ -67,10 +68,7 @@ def shared_of(rule: Rule, disk: Disk, catalog: Catalog) -> Shared:
         for setting in _in_order(step):
             found += _of_setting(step, setting, setting.value)
         found += _defaults(step)
-        if (reference := function_of(step)) is not None:
-            span = step.settings[step.kind.value or ""].span
-            for name, digest in sorted(disk.function(reference).items()):
-                found.append(Ingredient(f"function {name}", "function", digest, span))
+        found += _of_functions(step, disk)
     if rule.steps and rule.steps[-1].kind.last and len(rule.outputs) > 1:
         found.append(Ingredient("outputs", "option", [output.name for output in rule.outputs]))
     found = [_sealed(item) for item in found]
@@ -108,6 +106,33 @@ def function_of(step: StepDecl) -> str | None:
     return setting.value if setting is not None and isinstance(setting.value, str) else None
 
 
+def _of_functions(step: StepDecl, disk: Disk) -> list[Ingredient]:
+    """The source of the user's functions, and of what they use, each once."""
+    found: dict[str, Ingredient] = {}
+    for reference, span in functions_of(step):
+        try:
+            sources = disk.function(reference)
+        except Wrong as wrong:
+            fail(wrong.code, wrong.message, span, hint=wrong.hint)
+        for name, digest in sorted(sources.items()):
+            found.setdefault(name, Ingredient(f"function {name}", "function", digest, span))
+    return list(found.values())
+
+
+def functions_of(step: StepDecl) -> Iterator[tuple[str, Span]]:
+    """Every `file.py:function` of the user's that a step runs, with its place. Raises DreamError where a wildcard
+    decides which one: the functions of a rule are those of all its jobs."""
+    if (reference := function_of(step)) is not None:
+        yield reference, step.settings[step.kind.value or ""].span
+    for setting in _in_order(step):
+        if not isinstance(setting.option, Functions):
+            continue
+        if setting.value is PER_JOB:
+            message = f"`{setting.name}` is the same for every job of the rule, so it reads no wildcard"
+            fail("wrong-type", message, setting.expr.span, hint="write a rule for each")
+        yield from ((reference, setting.expr.span) for reference in setting.value or ())
+
+
 def _versions(step: StepDecl, catalog: Catalog) -> Iterator[Ingredient]:
     yield Ingredient(f"{step.label} version", "step-version", [step.word, step.name, step.kind.version], step.span)
     if step.kind.named == "method" and step.name is not None:
@@ -126,8 +151,14 @@ def _of_setting(step: StepDecl, setting: Setting, value: Any) -> Iterator[Ingred
     if not setting.option.result or value is PER_JOB:
         return
     where = step.label if setting.name == step.kind.value else f"{step.label}.{setting.name}"
-    if isinstance(value, ModelSpec):
-        yield from _of_model(where, value, setting.span)
+    if isinstance(value, Function):  # nearest(input.shots, model=...)
+        named = {name: part for name, part in value.kwargs.items() if isinstance(part, ModelSpec)}
+        for name, model in sorted(named.items()):
+            yield from _of_model(f"{where}.{name}", model, setting.span)
+        value = replace(value, kwargs={name: part for name, part in value.kwargs.items() if name not in named})
+    elif models := models_in(value):
+        for number, model in enumerate(models):
+            yield from _of_model(f"{where}[{number}]" if len(models) > 1 else where, model, setting.span)
         return
     if setting.option.when == "text":
         plain: Any = to_json(value)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dreammake.core.catalog import Catalog
-from dreammake.core.values import ModelSpec
+from dreammake.core.values import models_in
 from dreammake.lang.dreamfile import Rule
 from dreammake.plan.graph import PlannedJob
+from dreammake.plan.model_engine import trains_elsewhere
 from dreammake.plan.pool import amount_of
 
 ALL_CPUS = 1 << 30
@@ -32,10 +33,10 @@ def _is_heavy(rule: Rule) -> bool:
     """Does the rule run a model on this machine?"""
     for step in rule.steps:
         if step.kind.makes == "model":
-            return True
+            return not trains_elsewhere(rule)
         for setting in step.settings.values():
-            if isinstance(setting.value, ModelSpec):
-                engine = Catalog().find("models", setting.value.engine)
+            for spec in models_in(setting.value):
+                engine = Catalog().find("models", spec.engine)
                 if getattr(engine, "heavy", False):
                     return True
     return False

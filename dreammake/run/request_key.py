@@ -89,7 +89,8 @@ class Use:
 
     def truncated(self, request: Request, occurrence: int) -> bytes:
         """The key of what is asked in place of a request that is too long."""
-        said = canonical([list(map(dict, request.messages)), request.schema, request.attempt, "truncated"])
+        how = "truncated" if request.truncate else "fewer examples"
+        said = canonical([list(map(dict, request.messages)), request.schema, request.attempt, how])
         digest = hashlib.sha256(self.prefix + said.encode("utf-8", "surrogatepass")).digest()[:16]
         return digest + occurrence.to_bytes(4, "big")
 
@@ -123,9 +124,12 @@ def use_for(
             f"the model `{spec.name}` makes embeddings, and is asked for an answer",
             hint="take a model of another engine here",
         )
+    model = _of_input(spec.model, identities)
+    if opened := getattr(engine, "opened", None):
+        named, spec = spec.model, opened(spec, path)
+        model = model if spec.model == named else None
     if settled := getattr(engine, "settled", None):
         spec = settled(spec)
-    model = _of_input(spec.model, identities)
     if model is None:
         weights = engine.weights(spec, path) if hasattr(engine, "weights") else None
         model = digests.of(weights) if weights else spec.model

@@ -85,6 +85,8 @@ def own_price(value: Any) -> Price:
 
 
 def _entry(model: str) -> list[Any] | None:
+    if model.startswith("ft:"):  # ft:gpt-4o-mini:the organisation:a suffix:an id
+        model = ":".join(model.split(":")[:2])
     found = _table().get(model)
     return found if found is not None or "/" in model else _table().get(f"openai/{model}")
 
