@@ -4,6 +4,8 @@ python benchmarks/run.py                        all cases at full size: about an
 python benchmarks/run.py build_tools --size 500 --runs 3 --tools dreammake doit make
 python benchmarks/run.py data_steps
 python benchmarks/run.py prompts --rows 100000
+python benchmarks/run.py training --runs 3 --steps 40
+python benchmarks/run.py publishing --rows 1000000 --runs 3
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ import build_tools
 import data_steps
 import local_models
 import prompts
+import publishing
+import training
 from results import Result, table
 from tools import version_of
 
@@ -32,6 +36,8 @@ _TITLES = {
     "data_steps": "Data steps",
     "prompts": "Prompts",
     "local_models": "Models on this machine",
+    "training": "Training",
+    "publishing": "Publishing",
 }
 
 
@@ -63,6 +69,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--size", type=int, default=10_000, help="targets of the large build cases")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the data case")
+    parser.add_argument("--steps", type=int, default=40, help="steps of each training")
     parser.add_argument("--runs", type=int, default=5, help="runs of each; the median counts")
     parser.add_argument("--tools", nargs="+", default=list(build_tools.TOOLS), help="build tools to measure")
     parser.add_argument("--folder", help="where the projects are made (default: the system's temporary folder)")
@@ -86,6 +93,10 @@ def _cases(group: str, folder: Path, arguments: argparse.Namespace) -> Iterator[
         return prompts.cases(folder, arguments.rows, arguments.runs)
     if group == "local_models":
         return local_models.cases(folder, arguments.runs)
+    if group == "training":
+        return training.cases(folder, arguments.runs, arguments.steps)
+    if group == "publishing":
+        return publishing.cases(folder, arguments.rows, arguments.runs)
     return data_steps.cases(folder, arguments.rows, arguments.runs)
 
 
@@ -107,6 +118,7 @@ def _write(page: Path, sections: Mapping[str, str]) -> None:
 
 def _made_by(group: str, arguments: argparse.Namespace) -> str:
     options = [f"--size {arguments.size}", f"--rows {arguments.rows}", f"--runs {arguments.runs}"]
+    options += [f"--steps {arguments.steps}"] if group == "training" else []
     tools = arguments.tools if group in ("build_tools", "jobs") else ["dreammake"]
     if group in ("build_tools", "jobs") and list(tools) != list(build_tools.TOOLS):
         options.append(f"--tools {' '.join(tools)}")

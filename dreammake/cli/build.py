@@ -23,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pool", action="append", default=[], metavar="NAME=N", help="the size of a pool of your own")
     parser.add_argument("--budget", type=float, metavar="DOLLARS", help="what answers may cost: stop before")
     parser.add_argument("--offline", action="store_true", help="ask no model: answers come from the prompt caches")
+    parser.add_argument("--cache-url", metavar="DIR", help="a shared cache to take from and give to: DIR, s3://...")
+    parser.add_argument("--cache-read-only", action="store_true", help="give nothing to the shared cache")
     parser.add_argument("--executor", default="local", metavar="NAME", help="where jobs run (local)")
     parser.add_argument("--confirm", action="store_true", help="show the plan and ask before anything runs")
     parser.add_argument("--check", action="store_true", help="exit with 1 if there is work to do; build nothing")
@@ -125,6 +127,7 @@ def _build(arguments: argparse.Namespace) -> int:
         _budget(arguments),
         arguments.offline,
         arguments.executor,
+        shared=_shared(arguments),
         seal_path=_seal_path(arguments),
         seal_key=_seal_key(arguments),
     )
@@ -134,6 +137,20 @@ def _build(arguments: argparse.Namespace) -> int:
     finally:
         display.close()
         session.close()
+
+
+def _shared(arguments: argparse.Namespace) -> Any:
+    """The shared cache that `--cache-url` or the environment names, or None. Raises DreamError where it is no place."""
+    from dreammake.session.building import SharedCache
+    from dreammake.store.shared_place import open_place
+
+    url = arguments.cache_url or os.environ.get("DREAMMAKE_CACHE_URL", "")
+    if not url:
+        return None
+    if "://" not in url:
+        url = os.path.abspath(url)
+    open_place(url)
+    return SharedCache(url, arguments.cache_read_only)
 
 
 def _jobs(arguments: argparse.Namespace) -> int | None:

@@ -1,4 +1,4 @@
-"""Look at the prompt caches (stats), drop what no target can reach (gc), or drop answers for good (clear)."""
+"""Look at the prompt caches (stats), drop what no target can reach (gc) or answers for good (clear), or export them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any
 from dreammake.cli.common import add_json, add_place, session_of
 from dreammake.core.diagnostic import fail
 
-ACTIONS = ("stats", "gc", "clear")
+ACTIONS = ("stats", "gc", "clear", "export")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=ACTIONS, metavar="stats|gc|clear", help="what to do")
-    parser.add_argument("model", nargs="?", metavar="MODEL", help="only the caches of this model (stats, clear)")
+    parser.add_argument("action", choices=ACTIONS, metavar="|".join(ACTIONS), help="what to do")
+    parser.add_argument(
+        "words", nargs="*", metavar="MODEL", help="only its caches (stats, clear, export FILE MODEL...)"
+    )
     parser.add_argument("-n", "--dry-run", action="store_true", help="say what would go; remove nothing")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask before answers are cleared")
     add_place(parser)
@@ -23,8 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     session = session_of(arguments)
+    if len(arguments.words) > 1 and arguments.action != "export":
+        fail("bad-arguments", f"`cache {arguments.action}` takes one model at most")
+    arguments.model = arguments.words[0] if arguments.words else None
     try:
         match arguments.action:
+            case "export":
+                return _export(session, arguments)
             case "stats":
                 return _stats(session, arguments)
             case "gc":
@@ -81,6 +88,24 @@ def _clear(session: Any, arguments: argparse.Namespace) -> int:
     if arguments.json:
         return _print_document({"dry_run": arguments.dry_run, "cleared": [file_json(file) for file in files]})
     print(draw_cleared(files, word="would drop" if arguments.dry_run else "dropped"))
+    return 0
+
+
+def _export(session: Any, arguments: argparse.Namespace) -> int:
+    from dreammake.cli.export import new_file
+    from dreammake.display.bundle_text import draw_exported, exported_json
+    from dreammake.session.bundling import export_answers
+
+    if not arguments.words:
+        fail("bad-arguments", "`cache export` takes a file", hint="write `cache export answers.tar.zst`")
+    name, *models = arguments.words
+    chosen = [file for model in models or [None] for file in _chosen(session, model)]
+    _ = session.dreamfile  # what it reads of the environment is secret from then on
+    caches = list(dict.fromkeys(file.path for file in chosen if not file.damaged))
+    found = export_answers(new_file(name, overwrite=False), caches)
+    if arguments.json:
+        return _print_document(exported_json(found))
+    print(draw_exported(found))
     return 0
 
 

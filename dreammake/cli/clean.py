@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from dreammake.run.perform import remove
     from dreammake.session.locking import locked
+    from dreammake.store.previous import previous_of
 
     session = session_of(arguments)
     with locked(session, wanted=not arguments.dry_run):
@@ -36,6 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
                     print(f"{'would remove' if arguments.dry_run else 'removed'} {output.path}")
                     if not arguments.dry_run:
                         remove(place)
+                if not arguments.dry_run:
+                    remove(previous_of(session.place.state, output.path))
         if not arguments.dry_run:
             session.log.forget(record.id for record in chosen)
         if not removed:

@@ -38,6 +38,15 @@ def session_of(arguments: argparse.Namespace) -> Any:
     return Session(place, overrides_of(arguments))
 
 
+def path_of(session: Any, target: str) -> str:
+    """The path that a word names: itself, or the only output of the rule of that name."""
+    wanted: str = target.rstrip("/")
+    rule = session.dreamfile.rules.get(wanted)
+    if rule is not None and len(rule.outputs) == 1 and rule.outputs[0].literal:
+        return str(rule.outputs[0].literal)
+    return wanted
+
+
 def overrides_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """Config values by dotted name: files first, then `--config`, later ones winning."""
     from dreammake.lang.config import flattened, read_override

@@ -40,10 +40,7 @@ COMMANDS = [
 ]
 """Words that are commands; a target of such a name is built by `dreammake build NAME`."""
 
-LATER = {
-    "trace": "tracing a row",
-    "diff": "comparing builds",
-}
+LATER: dict[str, str] = {}
 """Commands whose names are taken, and whose code is still to come."""
 
 _VALUED = (
@@ -57,6 +54,7 @@ _VALUED = (
     "--pool",
     "--budget",
     "--executor",
+    "--cache-url",
     "--to",
     "--revision",
     "--tag",

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dreammake.cli.common import add_json, add_place, session_of
+from dreammake.cli.common import add_json, add_place, path_of, session_of
 from dreammake.core.diagnostic import fail
 from dreammake.core.spelling import did_you_mean
 
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _find(arguments: argparse.Namespace) -> tuple[str, Path]:
     """The path of the target and where it lies. Raises DreamError where it is not built."""
     session = session_of(arguments)
-    wanted = _path_of(session, arguments.target)
+    wanted = path_of(session, arguments.target)
     place = session.disk.locate(wanted)
     if not place.exists():
         known = {output.literal for one in session.dreamfile.rules.values() for output in one.outputs if output.literal}
@@ -49,15 +49,6 @@ def _find(arguments: argparse.Namespace) -> tuple[str, Path]:
     return wanted, place
 
 
-def _path_of(session: Any, target: str) -> str:
-    """The path that a word names: itself, or the only output of the rule of that name."""
-    wanted: str = target.rstrip("/")
-    rule = session.dreamfile.rules.get(wanted)
-    if rule is not None and len(rule.outputs) == 1 and rule.outputs[0].literal:
-        return str(rule.outputs[0].literal)
-    return wanted
-
-
 def _show_errors(arguments: argparse.Namespace) -> int:
     from dreammake.cli.terminal import colour_of, width_of
     from dreammake.display.json_lines import document
@@ -65,7 +56,7 @@ def _show_errors(arguments: argparse.Namespace) -> int:
     from dreammake.store.error_table import read_errors, table_of
 
     session = session_of(arguments)
-    wanted = _path_of(session, arguments.target)
+    wanted = path_of(session, arguments.target)
     table = table_of(session.place.state, wanted, session.disk.locate(wanted))
     if table is None:
         _find(arguments)  # says so where there is no such target

@@ -310,10 +310,15 @@ class Expression(Option[RowExpression]):
 
 
 class Text(Option[Template]):
-    """A Jinja2 text over the columns, rendered per row."""
+    """A Jinja2 text over the columns, rendered per row. With `over`, it is over the columns of the dataset that the option
+    of that name names."""
 
     takes = "a text"
     when = "text"
+
+    def __init__(self, doc: str, *, over: str = "", **kwargs: Any) -> None:
+        super().__init__(doc, **kwargs)
+        self.over = over
 
 
 class Texts(Option[Any]):

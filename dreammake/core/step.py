@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -90,6 +90,10 @@ class Work(Protocol):
         """One vector a text, in their order: texts x dimensions; from the cache where it is there. None where one would
         have to be made, in a dry run."""
 
+    def kept(self, dataset: str, model: ModelSpec | None, how: Any, make: Callable[[Path], None]) -> Path:
+        """A folder that `make` fills once, and that later jobs find again: what is made of an input dataset with the
+        vectors of a model, in the way that `how` (JSON) tells. Of another content it is made anew, in its place."""
+
     def error(self, error: RowError) -> None:
         """Put a row in the target's error table."""
 
@@ -133,6 +137,8 @@ class Step:
     """A dry run may run it: it asks only models, through `Work`, and runs no code of the user's."""
     asks_by: ClassVar[str] = ""
     """The option without which the step asks no model, where it can do without: then no `defaults` are for it."""
+    embeds: ClassVar[bool] = False
+    """Its model makes vectors, and is asked for no answer."""
     Options: ClassVar[type[OptionSet]] = OptionSet
     paper: ClassVar[str] = ""
     """What the DataDreamer paper (Table 2) calls it."""

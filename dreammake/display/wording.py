@@ -53,6 +53,7 @@ def facts(found: Mapping[str, Any]) -> str:
     """What a job made: `1,000 rows, 12 prompts asked, 988 cached, 310k tokens, $0.42, loss 0.7`."""
     rows, asked, cached = (found.get(name) for name in ("rows", "prompts_asked", "prompts_cached"))
     parts = [count(rows, "row")] if isinstance(rows, int) else []
+    parts += ["from the shared cache"] if found.get("shared") else []
     if asked or cached:
         parts.append(prompts(asked or 0, cached or 0))
     if found.get("failed_rows"):

@@ -14,7 +14,7 @@ from dreammake.core.options import Text as TextOption
 from dreammake.core.secrets import SECRETS
 from dreammake.core.span import Span
 from dreammake.core.spelling import did_you_mean
-from dreammake.core.values import ModelSpec, RowExpression, Template
+from dreammake.core.values import Function, ModelSpec, RowExpression, Template, models_in
 from dreammake.lang.dreamfile import PER_JOB, Names, Setting
 from dreammake.lang.evaluate import compile_expr
 from dreammake.lang.functions import FUNCTIONS
@@ -87,9 +87,21 @@ def checked(option: Option[Any], value: Any, span: Span, catalog: Catalog) -> An
     """The value as the option takes it. Raises DreamError at `span`."""
     try:
         value = option.check(value)
-        return checked_model(value, span, catalog) if isinstance(value, ModelSpec) else value
+        return _with_checked_models(value, span, catalog) if models_in(value) else value
     except Wrong as wrong:
         fail(wrong.code, wrong.message, span, hint=wrong.hint)
+
+
+def _with_checked_models(value: Any, span: Span, catalog: Catalog) -> Any:
+    match value:
+        case ModelSpec():
+            return checked_model(value, span, catalog)
+        case list() | tuple():
+            return [_with_checked_models(item, span, catalog) for item in value]
+        case Function(function, args, kwargs):
+            named = {name: _with_checked_models(item, span, catalog) for name, item in kwargs.items()}
+            return Function(function, tuple(_with_checked_models(item, span, catalog) for item in args), named)
+    return value
 
 
 def checked_model(spec: ModelSpec, span: Span, catalog: Catalog, spans: Mapping[str, Span] | None = None) -> ModelSpec:

@@ -191,9 +191,10 @@ def _step(
         return None
     declared = kind.options_for(block.name).declared()
     written = _written_options(block, kind, declared, errors)
-    for name, (span, expr) in defaults.items():
-        if name in declared and name not in written:
-            written[name] = (span, expr)
+    if not kind.asks_by or kind.asks_by in written:
+        for name, (span, expr) in defaults.items():
+            if name in declared and name not in written:
+                written[name] = (span, expr)
     settings: dict[str, Setting] = {}
     for name, (span, expr) in written.items():
         shown = block.keyword if name == kind.value else name

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dreammake.core.options import Model
-from dreammake.core.values import Function, ModelSpec, RowExpression, Template, TypeName, to_json
+from dreammake.core.values import Function, ModelSpec, Template
 from dreammake.lang.dreamfile import StepDecl
 from dreammake.plan.flowchart import Shape, flowchart
 from dreammake.plan.graph import PlannedJob
 from dreammake.plan.plan import Plan
 from dreammake.plan.ports import Record
 from dreammake.plan.reproducibility import reproducibility
+from dreammake.plan.shown import OUTSIDE, public, shown
 
 HUB = "hf://"
 BASES = ("base", "reward_model", "value_model", "ref_model", "teacher")
 """Options of a training that name a model by its folder, its target, or its name on the Hub."""
-_OUTSIDE = ("/", "~/")
 LARGEST_PICTURE = 60
 """Jobs that a picture shows one by one; of more it shows the rules."""
 
@@ -146,7 +146,7 @@ def _link(plan: Plan, job: PlannedJob, identities: Mapping[str, str]) -> Link:
     for put in job.inputs:
         if put.path not in plan.graph.makers:
             kind: Literal["model", "dataset"] = "model" if plan.graph.disk.kind(put.path) == "model" else "dataset"
-            outside = put.path.startswith(_OUTSIDE)
+            outside = put.path.startswith(OUTSIDE)
             parts[_elsewhere(kind, put.path) if outside else Part(kind, put.path, "project")] = None
     return Link(
         job,
@@ -179,7 +179,7 @@ def _sampling(spec: ModelSpec, plan: Plan) -> dict[str, Any]:
 def _parts(step: StepDecl, values: Mapping[str, Any], plan: Plan) -> Iterator[Part]:
     for spec in _models(values):
         if not spec.target and not _in_project(spec.model, plan):
-            if spec.model.startswith(_OUTSIDE):
+            if spec.model.startswith(OUTSIDE):
                 yield _elsewhere("model", spec.model)
                 continue
             revision, served = spec.options.get("revision"), spec.options.get("base_url")
@@ -188,7 +188,7 @@ def _parts(step: StepDecl, values: Mapping[str, Any], plan: Plan) -> Iterator[Pa
         for name in BASES:
             base = values.get(name)
             if isinstance(base, str) and base not in plan.graph.makers and not _in_project(base, plan):
-                if base.startswith(_OUTSIDE):
+                if base.startswith(OUTSIDE):
                     yield _elsewhere("model", base)
                 else:
                     yield Part("model", base, "hub", values.get("revision") if name == "base" else None)
@@ -199,11 +199,6 @@ def _parts(step: StepDecl, values: Mapping[str, Any], plan: Plan) -> Iterator[Pa
 
 def _in_project(name: str, plan: Plan) -> bool:
     return name in plan.graph.sources
-
-
-def public(path: str) -> str:
-    """A path as everybody may see it: of a file or folder outside of the project only its name."""
-    return f"…/{path.rstrip('/').rpartition('/')[2]}" if path.startswith(_OUTSIDE) else path
 
 
 def _elsewhere(kind: Literal["model", "dataset"], path: str) -> Part:
@@ -231,28 +226,3 @@ def _texts(value: Any) -> Iterator[str]:
         case list() | tuple():
             for item in value:
                 yield from _texts(item)
-
-
-def shown(value: Any) -> Any:
-    """An option's value as JSON that a person reads: a text for a template or an expression, `lora(r=8)` for a
-    call, without what is not set in it."""
-    match value:
-        case Template(source):
-            return source
-        case RowExpression(text=text):
-            return text
-        case ModelSpec(name):
-            return name
-        case TypeName(name):
-            return name
-        case Function(function, args, kwargs):
-            given = [repr(shown(arg)) for arg in args]
-            given += [f"{name}={shown(arg)!r}" for name, arg in kwargs.items() if arg not in (None, False, {})]
-            return f"{function}({', '.join(given)})"
-        case Mapping():
-            return {str(key): shown(item) for key, item in value.items()}
-        case list() | tuple():
-            return [shown(item) for item in value]
-        case str():
-            return public(value) if "\n" not in value and " " not in value else value
-    return to_json(value)

@@ -8,13 +8,14 @@ from typing import Any
 
 from dreammake.core.diagnostic import Diagnostic, DreamError, Errors
 from dreammake.core.job import Put
-from dreammake.core.options import ColumnNames, Wrong
+from dreammake.core.options import ColumnNames, Text, Wrong
 from dreammake.core.span import Span
 from dreammake.core.spelling import did_you_mean, nearest
 from dreammake.core.step import Columns
 from dreammake.lang.dreamfile import PER_JOB, Setting, StepDecl
 from dreammake.lang.names import free_names
-from dreammake.lang.syntax import Dict, Expr, Text
+from dreammake.lang.syntax import Dict, Expr
+from dreammake.lang.syntax import Text as TextNode
 from dreammake.plan.graph import Graph, PlannedJob
 
 HIDEABLE = ("config", "wildcards", "input", "output")
@@ -107,7 +108,12 @@ class _Check:
         for setting in step.settings.values():
             if setting.option.when == "row":
                 self._note_hidden(setting, have)
-            known = seen if setting.option.when == "text" else have
+            known, whose = seen if setting.option.when == "text" else have, where
+            if isinstance(setting.option, Text) and setting.option.over:
+                dataset = step.options(names)[setting.option.over]
+                known, whose = self.columns(dataset), dataset
+            if known is None:
+                continue
             wanted = dict(setting.columns)
             if isinstance(setting.option, ColumnNames):
                 wanted |= dict.fromkeys(setting.value_for(names) or (), setting.expr.span)
@@ -119,8 +125,8 @@ class _Check:
                     ", ".join(known[:12]) + (", …" if len(known) > 12 else "") if known else "none"
                 )
                 hint = f"did you mean `{near}`?" if near else ""
-                reader = "prompt" if setting.option.when == "text" else step.word
-                message = f"the {reader} reads `{column}`, which {where} does not have"
+                reader = setting.name if isinstance(setting.option, Text) else step.word
+                message = f"the {reader} reads `{column}`, which {whose} does not have"
                 self.errors.add("unknown-column", message, span, label=label, hint=hint)
 
     def _note_hidden(self, setting: Setting, have: Columns) -> None:
@@ -169,7 +175,7 @@ class _Check:
 def _key_span(expr: Expr, name: str) -> Span | None:
     """Where a key of a literal dict, or of an indented block, stands."""
     for key, _ in expr.items if isinstance(expr, Dict) else ():
-        if isinstance(key, Text) and key.value == name:
+        if isinstance(key, TextNode) and key.value == name:
             return key.span
     return None
 

@@ -59,9 +59,11 @@ def together(prompts: Iterable[Prompts]) -> Prompts:
 
 
 def asking_steps(job: PlannedJob) -> list[StepDecl]:
-    """The steps of a job that ask a model."""
+    """The steps of a job that ask a model for answers."""
     return [
-        step for step in job.rule.steps if step.kind.makes == "dataset" and step.kind.pure and "model" in step.settings
+        step
+        for step in job.rule.steps
+        if step.kind.makes == "dataset" and step.kind.pure and not step.kind.embeds and "model" in step.settings
     ]
 
 

@@ -20,7 +20,7 @@ from dreammake.lang.namespace import Namespace
 from dreammake.plan.implied import Implied, implied_inputs
 from dreammake.plan.matching import Match, Matcher, fill
 from dreammake.plan.ports import Disk
-from dreammake.plan.recipe import Recipe, Shared, function_of, recipe_of, shared_of
+from dreammake.plan.recipe import Recipe, Shared, check_functions, function_of, recipe_of, shared_of
 
 
 @dataclass(slots=True, eq=False)
@@ -210,6 +210,7 @@ class GraphBuilder:
         if kind is None:
             step = rule.steps[-1]
             kind = step.kind.makes
+            check_functions(step, self.disk)
             reference = function_of(step)
             if reference is not None:
                 try:

@@ -106,6 +106,12 @@ def function_of(step: StepDecl) -> str | None:
     return setting.value if setting is not None and isinstance(setting.value, str) else None
 
 
+def check_functions(step: StepDecl, disk: Disk) -> None:
+    """Is each function there that an option names? Raises DreamError."""
+    if any(isinstance(setting.option, Functions) for setting in step.settings.values()):
+        _of_functions(step, disk)
+
+
 def _of_functions(step: StepDecl, disk: Disk) -> list[Ingredient]:
     """The source of the user's functions, and of what they use, each once."""
     found: dict[str, Ingredient] = {}

@@ -1,6 +1,7 @@
 """Reproducibility fingerprints: the recipe of a target, with those of all it is made from, down to the sources.
 
-What is in no recipe is in none of them either: names of rules and models, layout, concurrency; nor is what was answered.
+What is in no recipe is in none of them either: names of rules and models, layout, concurrency. Nor is what was
+answered.
 """
 
 from __future__ import annotations

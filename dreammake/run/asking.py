@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dreammake.core.diagnostic import Diagnostic, DreamError
-from dreammake.core.engine import Answer, Ask, Engine, EngineContext, Reader, Request
+from dreammake.core.engine import Answer, Ask, Embedder, Engine, EngineContext, Reader, Request
 from dreammake.core.job import StepCall
 from dreammake.core.secrets import SECRETS
 from dreammake.core.values import NOTHING, ModelSpec
@@ -23,6 +23,10 @@ from dreammake.run.spending import Spending
 from dreammake.store.file_digests import FileDigests
 from dreammake.store.ledger import Ledger
 from dreammake.store.prompt_cache import PromptCache
+
+if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
 
 CHUNK = 256
 """How many requests are looked up at once."""
@@ -84,6 +88,7 @@ class Asker:
         self._digests = FileDigests(prompts / "models.json")
         self._caches: dict[str, PromptCache] = {}
         self._lanes: dict[str, Lane] = {}
+        self._embedders: dict[str, Embedder] = {}
         self._keeper = Keeper()
         self._lock = threading.RLock()
 
@@ -96,12 +101,37 @@ class Asker:
         use = use_for(spec, self._engine_of, self.identities, self._digests, self._context.path)
         yield from _Asking(self, use, reader).answers(requests)
 
+    def embed(self, spec: ModelSpec, texts: Sequence[str]) -> NDArray[float32]:
+        """One vector a text, in their order. Raises DreamError (exit code 1) where a text cannot be embedded."""
+        from dreammake.run.embedding import embedded, embedder_class, embedding_use
+
+        use = embedding_use(spec, self.identities, self._digests, self._context.path)
+
+        def model() -> Embedder:
+            if self.offline:
+                raise offline_miss(self.steps, spec, Request(({"role": "user", "content": texts[0]},)), 0)
+            key = engine_key(use)
+            if key not in self._embedders:
+                self._embedders[key] = embedder_class(spec.engine)(use.spec, self._context)
+            return self._embedders[key]
+
+        return embedded(self.cache_of(use), use, texts, model)
+
+    def embedder_identity(self, spec: ModelSpec) -> Mapping[str, Any]:
+        """What tells the vectors of a model from those of any other."""
+        from dreammake.run.embedding import embedding_use
+
+        return embedding_use(spec, self.identities, self._digests, self._context.path).identity
+
     def close(self) -> None:
         """End the engines, keep what has arrived, and close the caches."""
         with self._lock:
             for lane in self._lanes.values():
                 lane.engine.close()
             self._lanes.clear()
+            for embedder in self._embedders.values():
+                embedder.close()
+            self._embedders.clear()
             self._keeper.close()
             for cache in self._caches.values():
                 cache.close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dreammake.core.engine import Answer, Reader, Request
 from dreammake.run.request_key import Use
-from dreammake.run.shortening import MOST_TIMES, shortened
+from dreammake.run.shortening import MOST_TIMES, fewer_examples, shortened
 from dreammake.store.prompt_cache import PromptCache
 
 
@@ -46,7 +46,7 @@ class Reading:
                 answer = answers.get(attempt.key)
                 if answer is None:
                     continue
-                if self.reads(answer) or (attempt.unread is None and False):
+                if self.reads(answer) or self._settled(attempt):
                     found[id(attempt)] = answer
                 else:
                     attempt.unread = answer
@@ -60,7 +60,7 @@ class Reading:
         keys = {
             id(attempt): self._use.truncated(attempt.request, attempt.occurrence)
             for attempt in attempts
-            if attempt.request.truncate and not attempt.shortened
+            if (attempt.request.truncate or attempt.request.examples) and not attempt.shortened
         }
         answers = self._cache.lookup(keys.values(), self._use.max_tokens) if keys else {}
         return {at: answers[key] for at, key in keys.items() if key in answers and self.reads(answers[key])}
@@ -70,7 +70,9 @@ class Reading:
         if answer.error is not None:
             return answer.error.code == "context-overflow" and self._shorten(attempt, answer.error.message)
         attempt.asked += 1
-        if self._reader is None or self.reads(answer) or self._is_last(attempt):
+        if self._reader is None or self.reads(answer) or attempt.asked >= self._reader.attempts:
+            return False
+        if self._settled(attempt):
             return False
         self._pass_over(attempt)
         return True
@@ -78,11 +80,12 @@ class Reading:
     def _shorten(self, attempt: Attempt, said: str) -> bool:
         """Whether an attempt that is too long could be made shorter."""
         request = attempt.request
-        shorter = (
-            shortened(request, said, self._use.max_tokens)
-            if request.truncate and attempt.shortened < MOST_TIMES
-            else None
-        )
+        if attempt.shortened == MOST_TIMES:
+            return False
+        if request.examples:
+            shorter: Request | None = fewer_examples(request, said, self._use.max_tokens)
+        else:
+            shorter = shortened(request, said, self._use.max_tokens) if request.truncate else None
         if shorter is None:
             return False
         if not attempt.shortened:
@@ -95,11 +98,10 @@ class Reading:
         """Failed answers are none to read."""
         return self._reader is None or answer.text is None or self._reader.fits(answer.text)
 
-    def _is_last(self, attempt: Attempt) -> bool:
-        """Whether it was asked for often enough: by this build, or by all of them where that settles it."""
-        assert self._reader is not None
-        asked = attempt.request.attempt + 1 if self._reader.settles else attempt.asked
-        return asked >= self._reader.attempts
+    def _settled(self, attempt: Attempt) -> bool:
+        """Whether an answer that cannot be read is the last that will be asked for, in any build."""
+        reader = self._reader
+        return reader is not None and reader.settles and attempt.request.attempt + 1 >= reader.attempts
 
     def _pass_over(self, attempt: Attempt) -> None:
         attempt.request, attempt.key = self._use.again(attempt.request, attempt.occurrence)

@@ -27,15 +27,16 @@ def offline_miss(steps: Iterable[StepCall], spec: ModelSpec, request: Request, n
 
 
 def _may_ask(step: StepCall, spec: ModelSpec, request: Request) -> bool:
-    """Is it a step with this model whose text begins as the request does? A job knows no more: its steps run lazily,
-    and share what they ask with."""
-    models = [value["$model"] for value in step.options.values() if isinstance(value, dict) and "$model" in value]
+    """Is it a step with this model, the beginning of whose text is in the request? A job knows no more: its steps run
+    lazily, and share what they ask with."""
+    values = [one for value in step.options.values() for one in (value if isinstance(value, list) else [value])]
+    models = [value["$model"] for value in values if isinstance(value, dict) and "$model" in value]
     if spec.name not in [model["name"] for model in models]:
         return False
     match step.options.get("prompt"):
         case {"$template": str(source)}:
             beginning = source.partition("{")[0]
-            return any(str(message.get("content", "")).startswith(beginning) for message in _of_user(request))
+            return any(beginning in str(message.get("content", "")) for message in _of_user(request))
     return True
 
 

@@ -12,8 +12,9 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dreammake.core.catalog import Catalog
 from dreammake.core.diagnostic import fail
@@ -23,6 +24,10 @@ from dreammake.core.values import from_json
 from dreammake.run.job_log import JobLog
 from dreammake.run.work import JobWork
 from dreammake.store import files
+from dreammake.store.previous import keep_previous
+
+if TYPE_CHECKING:
+    from dreammake.store.shared_targets import SharedTargets
 
 CARD = "dreammake.json"
 
@@ -44,6 +49,7 @@ class Performer:
         self._folders: dict[tuple[int, int], Path] = {}
         self._turn = 0
         self._asker: Any = None
+        self._shared: SharedTargets | None = None
 
     def close(self) -> None:
         if self._asker is not None:
@@ -60,8 +66,14 @@ class Performer:
             self._root, self._state, job, claim, self._temporary, places, self._send, self._shared_asker, self._log
         )
         before = {put.path: files.signature(f"{self._root}/{put.path}") for put in job.outputs}
+        shared = self._shared_targets(claim, work)
+        recipe = str(job.card.get("recipe", ""))
         try:
-            self._run_steps(job, work, places)
+            taken = shared.take(recipe, [places[put.path] for put in job.outputs]) if shared else None
+            if taken is None:
+                self._run_steps(job, work, places)
+            else:
+                work.took(taken)
         except BaseException:
             _clear(work, places)
             raise
@@ -70,11 +82,24 @@ class Performer:
             try:
                 outputs = [self._finish(job, put, places[put.path], before[put.path], work) for put in job.outputs]
                 work.forget_checkpoints()
+                if shared is not None and taken is None:
+                    shared.give(recipe, [(self._root / path, content) for path, content, _ in outputs], work.facts())
             finally:
                 _clear(work, places)
             return {"outputs": outputs, "seconds": time.monotonic() - began, "facts": work.facts()}
 
         return finish
+
+    def _shared_targets(self, claim: Mapping[str, Any], work: JobWork) -> SharedTargets | None:
+        """The shared cache of the build, opened once a worker."""
+        if self._shared is None and "shared" in claim:
+            from dreammake.store.shared_place import open_place
+            from dreammake.store.shared_targets import SharedTargets
+
+            options = claim["shared"]
+            place = open_place(options["url"])
+            self._shared = SharedTargets(place, work.tell, takes=options["takes"], gives=options["gives"])
+        return self._shared
 
     def _place(self, number: int, put: Put) -> Path:
         """Where an output is built: in a folder of this worker, made once, under the name that it will have. Two jobs
@@ -128,7 +153,8 @@ class Performer:
             card = {**job.card, "target": put.path, "content": content, "rows": work.facts().get("rows")}
             (made / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         _sync(made, is_folder)
-        replace(made, target, self._state / "tmp", is_folder)
+        old = partial(keep_previous, state=self._state, target=put.path, content=content, remove=remove)
+        replace(made, target, self._state / "tmp", is_folder, old)
         if put.path in job.card.get("protected", ()):
             _make_readonly(target)
         return [put.path, content, files.signature(target) or ""]
@@ -172,8 +198,10 @@ def _sync(path: Path, is_folder: bool) -> None:
         os.close(file)
 
 
-def replace(made: Path, target: Path, trash: Path, is_folder: bool) -> None:
-    """Put `made` at `target` by renames. What was there is gone only then."""
+def replace(
+    made: Path, target: Path, trash: Path, is_folder: bool, discard: Callable[[Path], None] | None = None
+) -> None:
+    """Put `made` at `target` by renames. What was there is gone only then; `discard` may take a folder instead."""
     if not is_folder:
         try:
             os.replace(made, target)
@@ -188,7 +216,7 @@ def replace(made: Path, target: Path, trash: Path, is_folder: bool) -> None:
         old = trash / f"old-{os.getpid()}-{target.name}"
         os.rename(target, old)
         os.rename(made, target)
-        remove(old)
+        (discard or remove)(old)
     elif is_folder and os.path.lexists(target):
         os.unlink(target)
         os.rename(made, target)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.engine import Answer, Reader, Request
@@ -15,9 +16,13 @@ from dreammake.core.values import NOTHING, ModelSpec
 from dreammake.plan.estimate import Pace
 from dreammake.run.asking import CHUNK
 from dreammake.run.attempts import Attempt, Reading
-from dreammake.run.request_key import EngineOf, Occurrences, use_for
+from dreammake.run.request_key import EngineOf, Occurrences, Use, use_for
 from dreammake.store.file_digests import FileDigests
 from dreammake.store.prompt_cache import PromptCache, Typical
+
+if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
 
 _GUESSED_ANSWER = 200.0
 """Tokens of an answer of a model that has answered nothing yet."""
@@ -87,6 +92,8 @@ class Prober:
     ) -> None:
         self.identities = identities
         self.probes: list[Probe] = []
+        self.watch: Callable[[Use, Attempt, Answer | None], None] | None = None
+        """Told of each request that was looked up, and of its answer."""
         self._prompts = prompts
         self._engine_of = engine_of
         self._path = path
@@ -98,8 +105,36 @@ class Prober:
         self.probes.append(probe)
         return self._look_up(probe, requests, reader)
 
-    def file_of(self, spec: ModelSpec) -> str:
-        """The name of a model's cache. Raises KeyError for a model that is still to be built, DreamError, OSError."""
+    def embed(self, spec: ModelSpec, texts: Sequence[str]) -> NDArray[float32] | None:
+        """The vectors of the texts, where all of them are in the cache."""
+        from dreammake.run.embedding import embedding_use, kept
+
+        with suppress(KeyError):
+            use = embedding_use(spec, self.identities, self._digests, self._path)
+            cache = self._open_cache(self._prompts / use.file)
+            try:
+                vectors = kept(cache, use, texts)
+            finally:
+                cache.close()
+            if texts and len(vectors) == len(set(texts)):
+                import numpy
+
+                return numpy.stack([vectors[text] for text in texts])
+        return None
+
+    def embedder_identity(self, spec: ModelSpec) -> Mapping[str, Any]:
+        """What tells the vectors of a model from those of any other. Raises KeyError where it is still to be built."""
+        from dreammake.run.embedding import embedding_use
+
+        return embedding_use(spec, self.identities, self._digests, self._path).identity
+
+    def file_of(self, spec: ModelSpec, *, embeds: bool = False) -> str:
+        """The name of a model's cache: of its answers, or its vectors. Raises KeyError for a model that is still to be
+        built, DreamError, OSError."""
+        if embeds:
+            from dreammake.run.embedding import embedding_use
+
+            return embedding_use(spec, self.identities, self._digests, self._path).file
         return use_for(spec, self._engine_of, self.identities, self._digests, self._path).file
 
     def pace_of(self, spec: ModelSpec) -> Pace:
@@ -145,6 +180,8 @@ class Prober:
                         _count(probe, attempt.request)
                         if use.deterministic:
                             missing.add(attempt.key)
+                    if self.watch is not None:
+                        self.watch(use, attempt, answer)
                     yield answer or Answer(None, missing=True)
         finally:
             cache.close()

@@ -37,6 +37,19 @@ def shortened(request: Request, said: str, answer: int | None) -> Request | None
     return replace(request, messages=(*request.messages[:at], message, *request.messages[at + 1 :]))
 
 
+def fewer_examples(request: Request, said: str, answer: int | None) -> Request:
+    """The request with as many of its examples as fit, and one less at least: the first ones stay."""
+    lengths = [len(str(message.get("content", ""))) for message in request.messages]
+    most = int(sum(lengths) * _share(said, answer))
+    left = request.examples - 1
+    end = len(lengths) - 1
+    while left and sum(lengths) - sum(lengths[end - 2 * (request.examples - left) : end]) > most:
+        left -= 1
+    gone = 2 * (request.examples - left)
+    messages = (*request.messages[: end - gone], request.messages[end])
+    return replace(request, messages=messages, examples=left)
+
+
 def _share(said: str, answer: int | None) -> float:
     said = re.sub(r"\(\d{3}: ", "", said)  # an HTTP status is no number of tokens
     found = _LIMIT.search(said)

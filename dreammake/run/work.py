@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dreammake.core.engine import Answer, EngineContext, Reader, Request
 from dreammake.core.job import Job
@@ -18,6 +18,10 @@ from dreammake.run.job_log import JobLog
 from dreammake.store.error_table import ErrorTable, kept_at
 from dreammake.store.files import ERRORS
 from dreammake.store.ledger import Ledger
+
+if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
 
 PROGRESS_EVERY = 0.1
 """Seconds between two progress messages."""
@@ -101,14 +105,14 @@ class JobWork:
         return self._places[path]
 
     def checkpoint_folder(self) -> Path:
-        """A folder that outlives the job when it is killed, for the next job of the same recipe."""
-        folder = self._state / "checkpoints" / str(self._job.card.get("recipe", "unknown"))
+        """A folder that outlives the job when it is killed, for the next job of the same target and recipe."""
+        self._checkpoints = self._state / "checkpoints" / self._job.id.replace("/", "__")[:180]
+        folder = self._checkpoints / str(self._job.card.get("recipe", "unknown"))
         folder.mkdir(parents=True, exist_ok=True)
-        self._checkpoints = folder
         return folder
 
     def forget_checkpoints(self) -> None:
-        """The job ended well: nobody goes on from its checkpoints."""
+        """The job ended well: nobody goes on from its checkpoints, nor from those of its target's earlier recipes."""
         if self._checkpoints is not None:
             shutil.rmtree(self._checkpoints, ignore_errors=True)
 
@@ -118,6 +122,21 @@ class JobWork:
         return spool(rows, self.folder())
 
     def ask(self, model: ModelSpec, requests: Iterable[Request], reader: Reader | None = None) -> Iterator[Answer]:
+        return self._own_asker().ask(model, requests, reader)  # type: ignore[no-any-return]
+
+    def embed(self, model: ModelSpec, texts: Sequence[str]) -> NDArray[float32]:
+        return self._own_asker().embed(model, texts)  # type: ignore[no-any-return]
+
+    def kept(self, dataset: str, model: ModelSpec | None, how: Any, make: Callable[[Path], None]) -> Path:
+        from dreammake.run.kept import kept_folder
+        from dreammake.store.files import fingerprint_path
+
+        content = self._job.card.get("inputs", {}).get(dataset) or fingerprint_path(self.path(dataset))
+        identity = None if model is None else self._own_asker().embedder_identity(model)
+        return kept_folder(self._state, dataset, content, model, identity, how).make(make)
+
+    def _own_asker(self) -> Any:
+        """The worker's asker, as this job uses it."""
         from dreammake.run.asking import Stats
 
         asker = self._shared_asker(self._new_asker)
@@ -126,7 +145,7 @@ class JobWork:
             asker.stats = Stats()
         asker.identities = self._job.card.get("inputs", {})
         asker.steps = self._job.steps
-        return asker.ask(model, requests, reader)  # type: ignore[no-any-return]
+        return asker
 
     def pinned(self, revision: str) -> str | None:
         found = self._claim.get("revisions", {}).get(revision)
@@ -172,6 +191,9 @@ class JobWork:
         return Rows(rows.columns, batches, rows.count)
 
     def progress(self, done: int, total: int | None = None, **measures: float) -> None:
+        if measures:
+            self._facts |= {name: measures[name] for name in ("loss", "eval_loss") if name in measures}
+            self._facts["steps"] = done
         now = time.monotonic()
         if now - self._sent < PROGRESS_EVERY:
             return
@@ -189,6 +211,10 @@ class JobWork:
     def tell(self, line: str) -> None:
         self.say(line)
         self._send({"progress": {"done": 0, "note": line}})
+
+    def took(self, facts: Mapping[str, Any]) -> None:
+        """The outputs came from a shared cache, built elsewhere: these are the facts of that build."""
+        self._facts |= facts
 
     def facts(self) -> dict[str, Any]:
         """What the build log and the card tell of the job: rows, prompts, tokens, cost."""

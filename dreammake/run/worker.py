@@ -35,6 +35,7 @@ class Worker:
         self._sending = threading.Lock()
         self._lines: deque[bytes] = deque()
         self._rest = b""
+        self._parent = os.getppid()
         self._stopped = False
         self._interruptible = False
         self._log = JobLog(state / "tmp")
@@ -43,7 +44,7 @@ class Worker:
     def serve(self) -> None:
         """Do jobs until the connection ends. Nothing of a job outlives its build."""
         signal.signal(signal.SIGINT, self._note_stop)
-        threading.Thread(target=self._watch, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=self._watch, daemon=True).start()
         while (document := self._next()) is not None:
             self._do(document)
         self._performer.close()
@@ -64,11 +65,11 @@ class Worker:
         document: dict[str, Any] = json.loads(self._lines.popleft())
         return document
 
-    def _watch(self, parent: int) -> None:
+    def _watch(self) -> None:
         """Look now and then, beside the job: its log is put where it can be followed, and the end of the build that
         asked for it interrupts it."""
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        while os.getppid() == parent:
+        while os.getppid() == self._parent:
             time.sleep(SOON)
             self._log.place_soon()
         if self._interruptible:
@@ -82,7 +83,10 @@ class Worker:
             return
         self._log.begin(document["claim"].get("log"))
         try:
-            message = {"done": self._perform(document)()}
+            finish = self._perform(document)
+            if os.getppid() != self._parent:
+                raise KeyboardInterrupt  # nobody would write down what is put in place now
+            message = {"done": finish()}
         except BaseException as error:
             message = _failure(error)
         # The log is at its place before anybody hears that the job ended.

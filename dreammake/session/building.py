@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,9 +31,19 @@ from dreammake.session.sealing import seal
 from dreammake.session.session import ROUNDS, Session
 from dreammake.store.ledger import Ledger
 from dreammake.store.lock import BuildLock
+from dreammake.store.shared_answers import SharedAnswers
+from dreammake.store.shared_place import open_place
 
 KEPT_RUNS = 20
 """Runs whose job logs are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCache:
+    """A cache that other projects and machines share: a folder or URL, given to unless it is `read_only`."""
+
+    url: str
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,7 @@ class BuildOptions:
     executor: str = "local"
     change: Callable[[Job], Job] = lambda job: job
     """What each job becomes before it is started."""
+    shared: SharedCache | None = None
     seal_path: str = ""
     seal_key: str = ""
     """Where a verdict of "nothing to do" is kept, and what it is valid for."""
@@ -175,13 +187,24 @@ class Building:
         ledger = self._new_ledger(plan)
         self._session.log.put_run(self._name, environment_now())
         executor = self._executor()
+        answers = self._shared_answers()
+        if answers is not None:
+            answers.take()
         try:
             self._build(selection, plan, executor, signals)
         finally:
             executor.close()
+            if answers is not None and signals.count < 2:
+                answers.give()
             self._cost = ledger.account().spent
             ledger.close()
         return True
+
+    def _shared_answers(self) -> SharedAnswers | None:
+        shared = self._options.shared
+        if shared is None:
+            return None
+        return SharedAnswers(open_place(shared.url), self._state / "prompts", _warn, gives=not shared.read_only)
 
     def _executor(self) -> Executor:
         kind = self._session.catalog.find("executors", self._options.executor)
@@ -203,7 +226,13 @@ class Building:
         for _ in range(ROUNDS):
             self._planned_fresh = len(plan.of("fresh")) - len(self._total.built)
             pools = self._pools()
-            claim = {"ledger": str(self._ledger_path), "offline": self._options.offline, "revisions": revisions(plan)}
+            claim: dict[str, Any] = {
+                "ledger": str(self._ledger_path),
+                "offline": self._options.offline,
+                "revisions": revisions(plan),
+            }
+            if (shared := self._options.shared) is not None:
+                claim["shared"] = {"url": shared.url, "takes": not self._options.force, "gives": not shared.read_only}
             policy = Policy(self._options.keep_going, self._log_path, self._remove, claim, self._options.change)
             builder = Builder(
                 plan,
@@ -290,6 +319,10 @@ class Building:
             (self._state / folder).mkdir(parents=True, exist_ok=True)
         for old in sorted(path for path in (self._state / "jobs").iterdir() if path.is_dir())[:-KEPT_RUNS]:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _warn(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _memory() -> int:

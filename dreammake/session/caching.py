@@ -12,9 +12,9 @@ from typing import Any
 
 from dreammake.core.cache_file import Amount, CacheFile
 from dreammake.core.diagnostic import DreamError
-from dreammake.core.values import ModelSpec
+from dreammake.core.values import ModelSpec, models_in
 from dreammake.lang.dreamfile import StepDecl
-from dreammake.plan.estimate import asking_steps
+from dreammake.plan.estimate import asking_steps, can_rehearse
 from dreammake.plan.graph import PlannedJob
 from dreammake.plan.plan import Plan
 from dreammake.plan.selection import Selection, everything
@@ -83,33 +83,43 @@ def collect(found: Iterable[Garbage]) -> None:
             drop_unreached(one.file.path, one.reached)
 
 
-def reach_of(session: Session) -> Reach:
-    """What all targets of the Dreamfile can reach: those with plain names, and those that were built."""
+def reach_of(session: Session, selection: Selection | None = None) -> Reach:
+    """What the selected targets can reach. Without a selection: all of the Dreamfile, those with plain names, and those
+    that were built."""
     reach = Reach()
     dreamfile = session.dreamfile
-    wanted = list(everything(dreamfile))
-    for target in session.log.records():
-        if target not in wanted and session.disk.is_target(target):
-            with suppress(DreamError):  # it can be built no more
-                session.graph([target])
-                wanted.append(target)
-    plan = session.plan(Selection(tuple(wanted)))
+    plan = session.plan(selection or _all_targets(session))
     for job in plan.graph.jobs:
         _reach_of_job(session, plan, job, reach)
     if plan.graph.pending:
         for rule in dreamfile.rules.values():
             for step in rule.steps:
                 if "model" in step.settings:
-                    _keep_whole(session, plan, None, step.settings["model"].value, reach)
+                    for spec in _specs_of(step.settings["model"].value):
+                        _keep_whole(session, plan, None, spec, reach, embeds=step.kind.embeds)
     return reach
 
 
+def _all_targets(session: Session) -> Selection:
+    wanted = list(everything(session.dreamfile))
+    for target in session.log.records():
+        if target not in wanted and session.disk.is_target(target):
+            with suppress(DreamError):  # it can be built no more
+                session.graph([target])
+                wanted.append(target)
+    return Selection(tuple(wanted))
+
+
 def _reach_of_job(session: Session, plan: Plan, job: PlannedJob, reach: Reach) -> None:
+    names = plan.graph.names(job) if job.unknown is None else None
+    for step in job.rule.steps:
+        if step.kind.embeds and "model" in step.settings:  # vectors are dear, and which of them are used is seldom known
+            for spec in _specs_of(_model_of(step, names)):
+                _keep_whole(session, plan, job, spec, reach, embeds=True)
     asking = asking_steps(job)
     if not asking:
         return
-    names = plan.graph.names(job) if job.unknown is None else None
-    specs = [step.values(names)["model"] if names is not None else step.settings["model"].value for step in asking]
+    specs = [spec for step in asking for spec in _specs_of(_model_of(step, names))]
     if job.unknown is not None or not _is_known(session, plan, job, asking, specs, reach):
         for spec in specs:
             _keep_whole(session, plan, job, spec, reach)
@@ -120,7 +130,7 @@ def _is_known(
 ) -> bool:
     """Note the keys of a job's requests. False where they depend on what is not there yet."""
     readable = all(plan.contents.get(put.path) is not None for put in job.inputs)
-    if not readable or not all(step.kind.pure for step in job.rule.steps):
+    if not readable or not can_rehearse(plan.graph, job):
         return False
     with tempfile.TemporaryDirectory() as folder:
         work = ProbeWork(session, plan, job, Path(folder), lambda path: _Watched(path, reach))
@@ -129,15 +139,26 @@ def _is_known(
         except DreamError:
             return False
         probes = work.prober.probes
-        return len(probes) >= len(asking) and (len(probes) == 1 or not any(probe.to_run for probe in probes))
+        return len(probes) >= len(specs) and (len(probes) == 1 or not any(probe.to_run for probe in probes))
 
 
-def _keep_whole(session: Session, plan: Plan, job: PlannedJob | None, spec: Any, reach: Reach) -> None:
+def _model_of(step: StepDecl, names: Any) -> Any:
+    return step.settings["model"].value if names is None else step.values(names)["model"]
+
+
+def _specs_of(value: Any) -> list[Any]:
+    """The models of an option; what it holds where that is not known yet."""
+    return list(models_in(value)) or [value]
+
+
+def _keep_whole(
+    session: Session, plan: Plan, job: PlannedJob | None, spec: Any, reach: Reach, *, embeds: bool = False
+) -> None:
     if not isinstance(spec, ModelSpec):
         reach.all = True
         return
     try:
-        reach.whole.add(prober_of(session, plan, job, lambda line: None).file_of(spec))
+        reach.whole.add(prober_of(session, plan, job, lambda line: None).file_of(spec, embeds=embeds))
     except (KeyError, DreamError, OSError):
         reach.models |= {(spec.engine, ""), (spec.engine, spec.model)}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,15 @@ from dreammake.core.job import Put
 from dreammake.core.rows import Rows
 from dreammake.core.step import RowError, Spooled
 from dreammake.core.values import ModelSpec
-from dreammake.plan.estimate import AtMost, Pace, Prompts, asking_steps
+from dreammake.plan.estimate import AtMost, Pace, Prompts, asking_steps, can_rehearse
 from dreammake.plan.graph import PlannedJob
 from dreammake.plan.plan import Plan, Verdict
 from dreammake.session.session import Session
 
 if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
+
     from dreammake.run.probing import Probe, Prober
     from dreammake.store.prompt_cache import PromptCache
 
@@ -56,7 +60,7 @@ def _rows_of(session: Session, plan: Plan, path: str) -> int | None:
 def _of_job(session: Session, plan: Plan, verdict: Verdict, at_most: AtMost) -> Prompts:
     job = verdict.job
     readable = all(plan.contents.get(put.path) is not None for put in job.inputs if put.kind != "model")
-    if not readable or not all(step.kind.pure for step in job.rule.steps):
+    if not readable or not can_rehearse(plan.graph, job):
         return at_most.prompts(job)
     with tempfile.TemporaryDirectory() as folder:
         work = ProbeWork(session, plan, job, Path(folder))
@@ -87,15 +91,18 @@ def drain(plan: Plan, job: PlannedJob, work: ProbeWork) -> None:
 
 
 def _sum(work: ProbeWork, asking: int, broke: bool) -> Prompts:
-    probes = [probe for _, probe in sorted(work.asked, key=lambda one: one[0])]
+    steps: dict[int, list[Probe]] = {}
+    for number, probe in work.asked:
+        steps.setdefault(number, []).append(probe)
+    probes = [probe for number in sorted(steps) for probe in steps[number]]
     missing = False
-    exact = not broke and len(probes) == asking
-    for probe in probes:
-        exact = exact and probe.exact and not missing
-        missing = missing or probe.to_run > 0
+    exact = not broke and not work.guesses and len(steps) == asking
+    for number in sorted(steps):
+        exact = exact and all(probe.exact for probe in steps[number]) and not missing
+        missing = missing or any(probe.to_run > 0 for probe in steps[number])
     total = sum(probe.total for probe in probes)
-    if broke or len(probes) < asking:
-        total += (asking - len(probes)) * max((probe.total for probe in probes), default=0)
+    if broke or len(steps) < asking:
+        total += (asking - len(steps)) * max((probe.total for probe in probes), default=0)
     costs = [probe.cost for probe in probes if probe.cost is not None]
     times = [probe.seconds for probe in probes if probe.seconds is not None]
     cached = sum(probe.cached for probe in probes)
@@ -159,10 +166,13 @@ class ProbeWork:
         self.inputs: tuple[Put, ...] = job.inputs
         self.outputs: tuple[Put, ...] = job.outputs
         self._disk = session.disk
+        self._state = session.place.state
         self._folder = folder
         self._number = 0
         self.asked: list[tuple[int, Probe]] = []
         """What each step asked: its number, and the count."""
+        self.guesses = False
+        """Whether a request depends on vectors that are still to be made."""
         self.prober = prober_of(session, plan, job, self.say, open_cache)
 
     def open(self, path: str) -> Rows:
@@ -190,6 +200,24 @@ class ProbeWork:
 
         return spool(rows, self.folder())
 
+    def embed(self, model: ModelSpec, texts: Sequence[str]) -> NDArray[float32] | None:
+        found = self.prober.embed(model, texts)
+        self.guesses = self.guesses or found is None
+        return found
+
+    def kept(self, dataset: str, model: ModelSpec | None, how: Any, make: Callable[[Path], None]) -> Path:
+        from dreammake.run.kept import kept_folder
+
+        with suppress(KeyError):  # the model is still to be built
+            content = self.prober.identities.get(dataset, "")
+            identity = None if model is None else self.prober.embedder_identity(model)
+            found = kept_folder(self._state, dataset, content, model, identity, how)
+            if found.there:
+                return found.path
+        folder = self.folder()
+        make(folder)
+        return folder
+
     def error(self, error: RowError) -> None:
         """Nothing was asked, so nothing is known to fail."""
 
@@ -198,3 +226,6 @@ class ProbeWork:
 
     def say(self, line: str) -> None:
         """Nobody reads."""
+
+    def tell(self, line: str) -> None:
+        """Nobody watches."""

@@ -16,10 +16,17 @@ def locked(session: Session, *, wanted: bool = True) -> Iterator[None]:
     if not wanted:
         yield
         return
-    lock = BuildLock(session.place.state / "lock")
+    with undisturbed(session):
+        session.begin_writing()
+        yield
+
+
+@contextmanager
+def undisturbed(session: Session, name: str = "lock") -> Iterator[None]:
+    """Wait for a build that runs, then keep others out, without writing oneself. Another name is another lock."""
+    lock = BuildLock(session.place.state / name)
     lock.acquire(lambda holder: print(waiting_words(holder), file=sys.stderr, flush=True), lambda: 0)
     try:
-        session.begin_writing()
         yield
     finally:
         lock.release()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dreammake.core.diagnostic import DreamError
+from dreammake.core.diagnostic import Diagnostic, DreamError
 from dreammake.core.prices import price_of
-from dreammake.core.values import ModelSpec
+from dreammake.core.values import ModelSpec, models_in
 from dreammake.plan.estimate import asking_steps, together
+from dreammake.plan.graph import PlannedJob
+from dreammake.plan.model_engine import trains_elsewhere
 from dreammake.plan.plan import Plan
 from dreammake.plan.selection import Selection
 from dreammake.run.spending import unknown_price
@@ -16,10 +18,38 @@ from dreammake.session.session import Session
 
 
 def check_prices(plan: Plan) -> None:
-    """Raise DreamError `unknown-price` for the models that would be asked and whose price nobody knows."""
+    """Raise DreamError `unknown-price` for the models that would be asked, or trained by an endpoint, and whose price
+    nobody knows."""
     unknown = {spec.name: spec for spec in _models(plan) if price_of(spec) is None}
-    if unknown:
-        raise DreamError(*map(unknown_price, unknown.values()))
+    found = [*map(unknown_price, unknown.values()), *map(_unknown_training, hosted_trainings(plan))]
+    if found:
+        raise DreamError(*found)
+
+
+def check_offline(plan: Plan) -> None:
+    """Raise DreamError `offline-miss` for the models that an endpoint would train."""
+    hint = "build it without --offline"
+    found = [
+        Diagnostic("offline-miss", f"{job.id} is trained by an endpoint, which offline is not asked", span, hint=hint)
+        for job in hosted_trainings(plan)
+        for span in [job.rule.steps[-1].span]
+    ]
+    if found:
+        raise DreamError(*found, exit_code=1)
+
+
+def hosted_trainings(plan: Plan) -> list[PlannedJob]:
+    """The jobs to do that an endpoint does."""
+    return [verdict.job for verdict in plan.todo if trains_elsewhere(verdict.job.rule)]
+
+
+def _unknown_training(job: PlannedJob) -> Diagnostic:
+    return Diagnostic(
+        "unknown-price",
+        f"the budget cannot be kept: nobody knows what an endpoint takes for training {job.id}",
+        job.rule.steps[-1].span,
+        hint=f"build it without --budget first: dreammake {job.id}",
+    )
 
 
 def _models(plan: Plan) -> Iterator[ModelSpec]:
@@ -28,9 +58,7 @@ def _models(plan: Plan) -> Iterator[ModelSpec]:
             continue
         names = plan.graph.names(verdict.job)
         for step in asking_steps(verdict.job):
-            spec = step.values(names)["model"]
-            if isinstance(spec, ModelSpec):
-                yield spec
+            yield from models_in(step.values(names)["model"])
 
 
 def what_is_left(session: Session, selection: Selection) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from dreammake.plan.plan import Plan
-from dreammake.plan.recipe import function_of
+from dreammake.plan.recipe import functions_of
 from dreammake.session.session import Session
 from dreammake.store import seal as seal_file
 
@@ -21,8 +21,7 @@ def seal(session: Session, plan: Plan, seal_path: str, key: str) -> None:
     paths += [path for path in dreamfile.reads.files if path not in paths]
     for rule in {job.rule.name: job.rule for job in plan.graph.jobs}.values():
         for step in rule.steps:
-            reference = function_of(step)
-            if reference is not None:
+            for reference, _ in functions_of(step):
                 named = {name.split(":")[0] for name in session.disk.function(reference)}
                 paths += [path for path in sorted(named) if path not in paths]
     seen = dict.fromkeys([*paths, *plan.graph.makers, *plan.graph.sources])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dreammake.core.engine import Answer, Failure, Reader
-from dreammake.core.rows import add_column
-from dreammake.core.step import Columns, Work
-from dreammake.steps._failures import Failures
+from dreammake.steps._asked_rows import Question, Read, Row
+from dreammake.steps._asking import ShownRows, request_renderer
 from dreammake.steps._json_answer import JsonReader, Unreadable
 from dreammake.steps._schema import json_schema
 
@@ -30,12 +28,6 @@ class AnswerReader:
     def reader(self) -> Reader | None:
         """By which answers are asked again; None where every text is an answer."""
         return None if self._json is None else Reader(self._json.fits, self._attempts)
-
-    def after(self, have: Sequence[str]) -> Columns:
-        """The columns with those written."""
-        for column in self.columns:
-            have = add_column(have, column)
-        return tuple(have)
 
     def failure(self, answer: Answer) -> Failure | None:
         """Why an answer is none."""
@@ -61,62 +53,40 @@ class AnswerReader:
         return {self._name: answer.text.strip(), **fields}
 
 
-class Gathered:
-    """The rows of one step as their answers come, and the lists that become columns; `begin` starts the next batch.
+class TextQuestions:
+    """Asks `count` times for a text about each row: above 1, the columns hold lists of them."""
 
-    With `many`, a row has a list of answers in each column. `kept` holds the numbers, in the batch, of the rows that
-    stay.
-    """
+    choosy = False
 
     def __init__(
-        self, options: Any, word: str, name: str, work: Work, total: int | None, *, many: bool = False
+        self, options: Any, name: str, columns: Sequence[str], count: int = 1, shown: ShownRows | None = None
     ) -> None:
-        self.answer_reader = AnswerReader(options, name)
-        self.failures = Failures(options, f"{word} {name}", work, total)
-        self.rows = 0
-        self._work = work
-        self._total = total
-        self._many = many
-        self.begin()
+        self._answers = AnswerReader(options, name)
+        self._request_of = request_renderer(options, columns, shown)
+        self._shown = shown
+        self._count = count
+        self._many = count > 1
+        self.columns = self._answers.columns
+        self.reader = self._answers.reader
 
-    def begin(self) -> None:
-        self.lists: dict[str, list[Any]] = {column: [] for column in self.answer_reader.columns}
-        self.kept: list[int] = []
-        self._seen = 0
+    def meet(self, rows: Sequence[Row]) -> None:
+        if self._shown is not None:
+            self._shown.meet(rows)
 
-    def add(self, answers: Sequence[Answer], values: Callable[[], Mapping[str, Any]]) -> None:
-        """The answers of the next row, whose columns are `values()`."""
-        used: list[Answer | None] = []
-        failure = None
-        for answer in answers:
-            why = self.answer_reader.failure(answer)
-            used.append(answer if why is None else None)
-            if why is not None and failure is None:
-                failure = why
-                self.failures.add(self.rows, why, values, answer.text)
-        self._add(used, failure is None or self.failures.keeps)
+    def about(self, row: Row) -> Question:
+        return Question([self._request_of(row)] * self._count, self._read)
 
-    def fail(self, failure: Failure, values: Callable[[], Mapping[str, Any]], answers: int) -> None:
-        """The next row cannot be asked about: it is without its `answers`."""
-        self.failures.add(self.rows, failure, values, None)
-        self._add([None] * answers, self.failures.keeps)
+    def unanswered(self) -> Read:
+        return Read(self._cells([None] * self._count))
 
-    def _add(self, answers: Sequence[Answer | None], kept: bool) -> None:
-        if kept:
-            self.kept.append(self._seen)
-            cells = [self.answer_reader.cells(answer) for answer in answers]
-            for column, values in self.lists.items():
-                values.append([one[column] for one in cells] if self._many else cells[0][column])
-        self._seen += 1
-        self.rows += 1
-        self._work.progress(self.rows, self._total)
+    def _read(self, answers: Sequence[Answer]) -> Read:
+        failures = [self._answers.failure(answer) for answer in answers]
+        cells = self._cells([a if why is None else None for a, why in zip(answers, failures, strict=True)])
+        for answer, why in zip(answers, failures, strict=True):
+            if why is not None:
+                return Read(cells, why, answer.text)
+        return Read(cells)
 
-
-@contextmanager
-def asking(answers: Iterator[Answer]) -> Iterator[Iterator[Answer]]:
-    """The answers; nothing more is asked once the step ends, however it ends."""
-    try:
-        yield answers
-    finally:
-        if isinstance(answers, Generator):
-            answers.close()
+    def _cells(self, answers: Sequence[Answer | None]) -> Mapping[str, Any]:
+        cells = [self._answers.cells(answer) for answer in answers]
+        return {column: [one[column] for one in cells] for column in self.columns} if self._many else cells[0]

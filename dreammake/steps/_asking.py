@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from dreammake.core.engine import Request
 from dreammake.core.options import Bool, Choice, Float, Int, Model, OptionSet, Strings, Text, Wrong
@@ -12,6 +12,17 @@ from dreammake.steps._failures import MostErrors
 from dreammake.steps._schema import Schema, json_schema
 
 Row = Mapping[str, Any]
+
+
+class ShownRows(Protocol):
+    """Rows of other datasets that the model is shown (`_shown_rows`)."""
+
+    def meet(self, rows: Sequence[Row]) -> None: ...
+
+    def examples_for(self, row: Row) -> Sequence[Mapping[str, Any]]: ...
+
+    def with_context(self, row: Row) -> Row: ...
+
 
 SAMPLING = ("temperature", "top_p", "max_tokens", "stop", "seed")
 
@@ -26,6 +37,24 @@ class AskingOptions(OptionSet):
     max_tokens = Int("Longest answer. Else the model's.", unit="tokens", default=None, at_least=1)
     stop = Strings("Texts at which the answer ends. Else the model's.", default=None)
     seed = Int("Seed of the sampling. Else the model's.", default=None)
+    max_errors = MostErrors(
+        "How many rows may fail, or which share of them (0.01): with more, the job fails and asks no further.",
+        default=None,
+        result=False,
+    )
+    on_error = Choice(
+        "What becomes of a row that failed: the job fails when all the others were asked, or the row is left out, or "
+        "its answer is null. The error table has it in any case, and the next build asks for it again.",
+        "fail",
+        "skip",
+        "null",
+        default="fail",
+    )
+
+
+class WritingOptions(AskingOptions):
+    """Options of the steps whose answers are texts, or objects that fit a schema."""
+
     schema = Schema(
         "The fields of a structured answer with their types, or a JSON Schema: each becomes a column.", default=None
     )
@@ -43,26 +72,13 @@ class AskingOptions(OptionSet):
         "error",
         default="keep",
     )
-    max_errors = MostErrors(
-        "How many rows may fail, or which share of them (0.01): with more, the job fails and asks no further.",
-        default=None,
-        result=False,
-    )
-    on_error = Choice(
-        "What becomes of a row that failed: the job fails when all the others were asked, or the row is left out, or "
-        "its answer is null. The error table has it in any case, and the next build asks for it again.",
-        "fail",
-        "skip",
-        "null",
-        default="fail",
-    )
 
 
-def model_of(options: Any) -> ModelSpec:
-    """The step's model, with what the step says of its sampling."""
+def models_of(options: Any) -> list[ModelSpec]:
+    """The step's models, with what the step says of their sampling."""
     changes = {name: options[name] for name in SAMPLING if options[name] is not None}
-    model: ModelSpec = options.model
-    return model.with_options(**changes) if changes else model
+    models = options.model if isinstance(options.model, list) else [options.model]
+    return [model.with_options(**changes) if changes else model for model in models]
 
 
 def renderer(value: Any, columns: Sequence[str]) -> Callable[[Row], Any]:
@@ -81,17 +97,25 @@ def renderer(value: Any, columns: Sequence[str]) -> Callable[[Row], Any]:
     return lambda row: value
 
 
-def request_renderer(options: Any, columns: Sequence[str]) -> Callable[[Row], Request]:
-    """A function from a row to its request: the `prompt` as the user's message, or the `messages`. It raises
-    `lang.row.RowError` where a text fails on the row."""
+def request_renderer(options: Any, columns: Sequence[str], shown: ShownRows | None = None) -> Callable[[Row], Request]:
+    """A function from a row to its request: the `prompt` as the user's message, or the `messages`, with the rows that
+    are shown to the model. It raises `lang.row.RowError` where a text fails on the row."""
     messages, system = options.values.get("messages"), options.system
     schema = None if options.schema is None else json_schema(options.schema)
     written = [{"role": "user", "content": options.prompt}] if messages is None else list(messages)
     if system is not None:
         written.insert(0, {"role": "system", "content": system})
     render = renderer(written, columns)
+    truncate: bool = options.truncate
+    if shown is None:
+        return lambda row: Request(tuple(render(row)), schema, truncate=truncate)
 
-    return lambda row: Request(tuple(render(row)), schema, truncate=options.truncate)
+    def request(row: Row) -> Request:
+        *before, last = render(shown.with_context(row))
+        turns = shown.examples_for(row)
+        return Request((*before, *turns, last), schema, truncate=truncate, examples=len(turns) // 2)
+
+    return request
 
 
 def check_messages(prompt: Any, messages: Any) -> None:

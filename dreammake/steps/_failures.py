@@ -33,6 +33,8 @@ class Failures:
 
     def __init__(self, options: Any, step: str, work: Work, total: int | None) -> None:
         self._on_error: str = options.on_error
+        others = [f'"{choice}"' for choice in options.declared()["on_error"].choices if choice != "fail"]
+        self._else = f"{others[0]}` or {others[1]}"
         self._most: int | float | None = options.max_errors
         self._step = step
         self._work = work
@@ -66,7 +68,7 @@ class Failures:
         """All rows were asked. Raise DreamError for what failed; the answers that came are in the cache."""
         self._check_most(rows, rows)
         if self.lose_all:
-            kept = 'the other answers are kept; build again to ask only these, or say `on_error: "skip"` or "null"'
+            kept = f"the other answers are kept; build again to ask only these, or say `on_error: {self._else}"
             self._fail("prompts-failed", f"{self._failed:,} of {rows:,} rows failed: {self._commonest()}", kept)
 
     def _check_most(self, total: int | None, seen: int) -> None:

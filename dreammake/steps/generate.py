@@ -1,68 +1,116 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice, repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dreammake.core.options import Int, Text
-from dreammake.core.rows import BATCH_ROWS, Rows, batch_of_lists
+from dreammake.core.options import Dict, Int, Text, Wrong
+from dreammake.core.rows import Rows, from_dicts
 from dreammake.core.step import Columns, Look, Step, Work
-from dreammake.steps._answers import AnswerReader, Gathered, asking
-from dreammake.steps._asking import AskingOptions, model_of, request_renderer
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from dreammake.steps._answers import AnswerReader, TextQuestions
+from dreammake.steps._asked_rows import asked
+from dreammake.steps._asking import WritingOptions, models_of
+from dreammake.steps._attributes import Attributes, combinations, names_in, space_of
 
 
 class Generate(Step):
-    """Makes `count` rows, each an answer of a model to one and the same prompt, as the column NAME.
+    """Makes rows without any to begin with, each an answer of a model as the column NAME.
 
-    The answers differ by chance, so the model's `temperature` is above 0. Raising `count` asks only for what is new.
+    With `count` alone all are answers to one and the same prompt; they differ by chance, so the model's `temperature`
+    is above 0. Raising `count` asks only for what is new.
+
+    With `attributes` the prompt has a value of each to read, and each is a column before NAME: one row for every
+    combination, or `count` rows. These come in an order of chance (by `seed`), in which none comes again before all
+    have come; with `weights`, each is drawn by them. A value may have attributes of its own: then `attributes` has a
+    dict in place of the list of values, and their columns are null beside the other values.
     """
 
     named = "column"
     source = True
-    paper = "DataFromPrompt"
+    paper = "DataFromPrompt, DataFromAttributedPrompt"
     example = """
 model writer: "a table of answers"
     engine: "scripted"
     answers: ["A fox counts the stars.", "Rain writes on the roof.", "The clock forgets noon."]
 
 rule all:
+    input: "data/openings", "data/poems"
+
+rule openings:
     output: "data/openings"
     generate opening:
         model: writer
         count: 5
         prompt: "Write the first sentence of a story."
+
+rule poems:
+    output: "data/poems"
+    generate poem:
+        model: writer
+        attributes:
+            place: ["the sea", "a hill"]
+            tone: ["grave", "light"]
+        prompt: "Write one {{ tone }} line about {{ place }}."
 """
 
-    class Options(AskingOptions):
-        prompt = Text("The user's message; there are no columns to read.")
-        count = Int("How many answers.", unit="rows", at_least=0)
+    class Options(WritingOptions):
+        prompt = Text("The user's message; it reads the `attributes`.")
+        count = Int("How many rows; without it, all combinations of the `attributes`.", default=None, at_least=0)
+        attributes = Attributes(
+            "What varies: a list of values for each attribute, or a dict that gives each value its own attributes.",
+            default=None,
+        )
+        weights = Dict(
+            "How often the values of an attribute are drawn: a list of numbers, one a value, or a dict of numbers by "
+            "value (1 for the others).",
+            default=None,
+        )
 
     @classmethod
     def columns(cls, options: Any, name: str | None, have: Columns | None, look: Look) -> Columns | None:
-        return AnswerReader(options, name).columns if name is not None else ()
+        _check(options)
+        if name is None:
+            return ()
+        varied = names_in(options.attributes)
+        made = AnswerReader(options, name).columns
+        for column in made:
+            if column in varied:
+                message = f"`{column}` is one of the `attributes`, and a column of the answer"
+                raise Wrong(message, "give one of them another name", "duplicate-column")
+        return (*varied, *made)
+
+    @classmethod
+    def sees(cls, options: Any) -> Columns:
+        return names_in(options.attributes)
 
     @classmethod
     def most(cls, options: Any, count: int | None) -> int | None:
-        return int(options.count)
+        if options.count is not None:
+            return int(options.count)
+        try:
+            return space_of(options).size if options.attributes else None
+        except Wrong:
+            return None
 
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
         assert name is not None
-        count = None if options.on_error == "skip" else options.count
-        return Rows(AnswerReader(options, name).columns, lambda: _answered(options, name, work), count)
+        varied = names_in(options.attributes)
+        questions = TextQuestions(options, name, varied)
+        if options.attributes is None:
+            # Arrow has no rows without a column: these have the first one that the answers fill.
+            blank = questions.columns[:1]
+            made = from_dicts(blank, ({} for _ in range(options.count)), options.count)
+        else:
+            found, count = combinations(options, space_of(options))
+            made = from_dicts(varied, found, count)
+        return asked(f"generate {name}", options, models_of(options), made, questions, work)
 
 
-def _answered(options: Any, name: str, work: Work) -> Iterator[pa.RecordBatch]:
-    request = request_renderer(options, ())({})
-    gathered = Gathered(options, "generate", name, work, options.count)
-    reader = gathered.answer_reader
-    with asking(work.ask(model_of(options), repeat(request, options.count), reader.reader)) as answers:
-        while gathered.rows < options.count:
-            gathered.begin()
-            for answer in islice(answers, BATCH_ROWS):
-                gathered.add([answer], dict)
-            if gathered.kept and not gathered.failures.lose_all:
-                yield batch_of_lists(reader.columns, list(gathered.lists.values()))
-        gathered.failures.check(gathered.rows)
+def _check(options: Any) -> None:
+    if options.attributes is not None:
+        space_of(options)
+        if options.weights and options.count is None:
+            message = "`weights` say how often values are drawn, and all combinations are asked for"
+            raise Wrong(message, "say with `count` how many rows to draw", "conflicting-options")
+    elif options.weights is not None:
+        raise Wrong("`weights` weigh `attributes`, and there are none", "add `attributes`", "missing-option")
+    elif options.count is None:
+        raise Wrong("`generate` needs `count`, or `attributes`", "say how many rows it makes", "missing-option")

@@ -108,6 +108,10 @@ rule all:
     def most(cls, options: Any, count: int | None) -> int | None:
         return None
 
+    @classmethod
+    def elsewhere(cls, options: Any) -> bool:
+        return any(local_path(source) is None for source in options.source)
+
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
         kinds = {kind_of(source) for source in options.source}
         if kinds <= {"hub"} or kinds <= {"sql"}:

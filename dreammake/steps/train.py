@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dreammake.core import hosted_model
 from dreammake.core.catalog import Catalog
 from dreammake.core.diagnostic import fail
 from dreammake.core.job import Put
@@ -17,7 +18,7 @@ from dreammake.core.spelling import did_you_mean
 from dreammake.core.step import Columns, Look, RowError, Step, Work
 from dreammake.core.trainer import Trainer
 
-_MODEL_FILES = ("config.json", "adapter_config.json")
+_MODEL_FILES = ("config.json", "adapter_config.json", hosted_model.FILE)
 
 
 @dataclass(slots=True)
@@ -40,6 +41,9 @@ class _Training:
 
     def say(self, line: str) -> None:
         self.work.say(line)
+
+    def tell(self, line: str) -> None:
+        self.work.tell(line)
 
     def error(self, error: RowError) -> None:
         self.work.error(error)

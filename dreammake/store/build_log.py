@@ -32,7 +32,11 @@ def create(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS = [create]
+def create_runs(connection: sqlite3.Connection) -> None:
+    connection.execute("create table runs (run text primary key, environment text not null)")
+
+
+MIGRATIONS = [create, create_runs]
 
 
 class BuildLogFile:
@@ -179,6 +183,21 @@ class BuildLogFile:
         facts = canonical(dict(entry.facts))
         row = (None, entry.run, entry.target, entry.rule, entry.started, entry.seconds, entry.outcome, facts, entry.log)
         self._db.execute("insert into jobs values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def put_run(self, run: str, environment: Mapping[str, Any]) -> None:
+        """Remember in what environment the jobs of a run are done."""
+        assert self._db is not None
+        with db.atomic(self._db):
+            self._db.execute("insert or replace into runs values (?, ?)", (run, canonical(dict(environment))))
+
+    def environment_of(self, target: str) -> dict[str, Any]:
+        """The environment of a target's last build; nothing where it is not known."""
+        found = self._read(
+            "select environment from jobs join runs using (run) where id = ? and outcome = 'built'"
+            " order by number desc limit 1",
+            (target,),
+        )
+        return next((dict(json.loads(text)) for (text,) in found), {})
 
     def _read(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         if self._db is None:

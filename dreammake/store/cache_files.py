@@ -14,6 +14,8 @@ from dreammake.store.db import connect, is_damage, plain_errors
 from dreammake.store.migrations import check_known
 from dreammake.store.prompt_cache import MIGRATIONS
 
+NOTE = "shared.json"
+"""Beside the caches: what a shared cache has of them. Its numbers mean nothing once answers were dropped."""
 _FIELDS = ("prompt_tokens", "completion_tokens", "cost")
 
 
@@ -29,12 +31,12 @@ def look_at(path: Path) -> CacheFile:
     if ".damaged-" in path.name:
         return CacheFile(path, size=size, used=path.stat().st_mtime, damaged=True)
     try:
-        with _opened(path) as connection:
+        with opened(path) as connection:
             sums = ", ".join(f"total(json_extract(answer, '$.{field}'))" for field in _FIELDS)
             query = f"select count(*), max(json_extract(answer, '$.created')), {sums} from answers"
             row = connection.execute(f"{query} where json_valid(answer)").fetchone()
             answers, created, asked, answered, cost = row
-            about = _about(connection)
+            about = about_of(connection)
             used = max(created or 0.0, _used(connection))
     except sqlite3.DatabaseError as error:
         if not is_damage(error) and not isinstance(error, sqlite3.OperationalError):
@@ -46,8 +48,8 @@ def look_at(path: Path) -> CacheFile:
 
 def unreached(path: Path, keys: Collection[bytes]) -> Amount:
     """The answers of a cache under other keys than these."""
-    with _opened(path) as connection:
-        _note(connection, keys)
+    with opened(path) as connection:
+        note_keys(connection, keys)
         query = (
             "select count(*), total(length(answer)), total(iif(json_valid(answer), json_extract(answer, '$.cost'), 0))"
             " from answers where key not in (select key from reached)"
@@ -59,16 +61,27 @@ def unreached(path: Path, keys: Collection[bytes]) -> Amount:
 def drop_unreached(path: Path, keys: Collection[bytes]) -> None:
     """Drop the answers under other keys than these, and give their space back."""
     with plain_errors(path), closing(connect(path)) as connection:
-        _note(connection, keys)
+        note_keys(connection, keys)
         connection.execute("delete from answers where key not in (select key from reached)")
         connection.execute("vacuum")
         connection.execute("pragma wal_checkpoint(truncate)")
+    _forget_given(path)
 
 
 def remove_file(path: Path) -> None:
     """Remove a cache with its companion files."""
     for part in _parts(path):
         part.unlink(missing_ok=True)
+    _forget_given(path)
+
+
+def _forget_given(path: Path) -> None:
+    """Answers are numbered anew from now on. Which ones were taken of others stays known: what was dropped, was."""
+    note = path.with_name(NOTE)
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads(note.read_text(encoding="utf-8"))
+        found["given"].pop(path.name, None)
+        note.write_text(json.dumps(found), encoding="utf-8")
 
 
 def _parts(path: Path) -> Iterator[Path]:
@@ -78,7 +91,8 @@ def _parts(path: Path) -> Iterator[Path]:
             yield part
 
 
-def _opened(path: Path) -> closing[sqlite3.Connection]:
+def opened(path: Path) -> closing[sqlite3.Connection]:
+    """A cache to read. Raises DreamError `newer-store`, sqlite3.DatabaseError."""
     connection = connect(path, readonly=True)
     try:
         check_known(connection, MIGRATIONS)
@@ -88,12 +102,14 @@ def _opened(path: Path) -> closing[sqlite3.Connection]:
     return closing(connection)
 
 
-def _note(connection: sqlite3.Connection, keys: Collection[bytes]) -> None:
+def note_keys(connection: sqlite3.Connection, keys: Collection[bytes]) -> None:
+    """Put keys in the table `reached`, for queries; it ends with the connection."""
     connection.execute("create temp table reached (key blob primary key) without rowid")
     connection.executemany("insert into reached values (?)", ((key,) for key in keys))
 
 
-def _about(connection: sqlite3.Connection) -> dict[str, Any]:
+def about_of(connection: sqlite3.Connection) -> dict[str, Any]:
+    """Which model gave the answers; empty where the cache does not say."""
     for (text,) in connection.execute("select model from about"):
         with suppress(ValueError):
             found = json.loads(text)

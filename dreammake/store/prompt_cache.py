@@ -105,6 +105,10 @@ class PromptCache:
         kept = self.lookup(mine, max_tokens)
         return {key: answer for key, answer in kept.items() if answer != mine[key]}
 
+    def take_over(self, rows: list[tuple[bytes, int, str]]) -> int:
+        """Keep rows of another cache, in one transaction; the answers that are here stay. Gives how many are new."""
+        return self._with(lambda connection: _insert(connection, rows), 0)
+
     def typical(self) -> Typical:
         """How long an answer of this model is and takes, by the newest of them."""
         rows = self._rows("select answer from answers order by rowid desc limit 1000")

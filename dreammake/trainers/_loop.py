@@ -1,63 +1,98 @@
-"""The run of a trainer: its progress, its checkpoints, and its measures."""
+"""The run of a trainer: where it begins, its checkpoints, when it stops, and its measures."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dreammake.core.diagnostic import fail
+from dreammake.core.options import OptionSet
 from dreammake.core.trainer import Training
+from dreammake.trainers import _checkpoint, _ranks, _watch
 
 if TYPE_CHECKING:
-    from transformers import Trainer, TrainerCallback
+    from transformers import Trainer
 
-_COMPLETE = "complete"
-"""An empty file in a checkpoint that was written to its end."""
-
-
-def run(trainer: Trainer, training: Training) -> dict[str, float]:
-    """Train, from the last complete checkpoint if there is one. Returns the measures of the whole run."""
-    trainer.add_callback(_callback(training))
-    begun = _last_checkpoint(training.checkpoints)
-    if begun is not None:
-        training.say(f"going on from {begun.name}")
-    output = trainer.train(resume_from_checkpoint=str(begun) if begun else None)
-    log = trainer.state.log_history
-    measures = {"steps": trainer.state.global_step, "epochs": trainer.state.epoch}
-    measures["loss"] = _mean_loss(log) if any("loss" in entry for entry in log) else output.training_loss
-    measured = [entry["eval_loss"] for entry in log if "eval_loss" in entry]
-    return measures | ({"eval_loss": measured[-1]} if measured else {})
+_OF_THE_CLOCK = ("_runtime", "_per_second", "_num_tokens", "_model_preparation_time", "_step_time")
 
 
-def _mean_loss(log: list[dict[str, float]]) -> float:
-    """Over all logged steps. TRL's own counts only those since the last interruption."""
-    total, before = 0.0, 0.0
-    for entry in log:
-        if "loss" in entry:
-            total += entry["loss"] * (entry["step"] - before)
-            before = entry["step"]
-    return total / before
+def run(trainer: Trainer, training: Training, options: OptionSet | None = None) -> dict[str, float]:
+    """Train, from the last complete checkpoint if there is one. Returns the measures of the whole run.
+
+    `trainer.model` is then the whole model, sharded or not. With several processes only the first one returns: it
+    alone writes the model folder.
+    """
+    values = {} if options is None else options.values
+    args = trainer.args
+    limit, args.save_total_limit = args.save_total_limit, None  # `Saver` removes checkpoints, once a newer one is whole
+    args.logging_nan_inf_filter = False
+    args.restore_callback_states_from_checkpoint = True
+    _stop_early(trainer, values)
+    begun = _ranks.of_first(lambda: _begin(training))
+    trainer.add_callback(
+        _watch.callback(_watch.Saver, trainer, training, begun, values.get("checkpoint_minutes"), limit)
+    )
+    trainer.add_callback(_watch.callback(_watch.Guard, trainer, training.checkpoints))
+    trainer.add_callback(_watch.callback(_watch.Report, trainer, training))
+    trainer.train(resume_from_checkpoint=str(begun) if begun else None)
+    measures = _measures(trainer)
+    _ranks.gather(trainer.model)
+    return measures
 
 
-def _callback(training: Training) -> TrainerCallback:
-    from transformers import TrainerCallback
-
-    class Report(TrainerCallback):
-        """Tells how far the training is, and marks checkpoints as complete."""
-
-        measures: dict[str, float] = {}
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            self.measures = {key: value for key, value in (logs or {}).items() if key in ("loss", "eval_loss")}
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            training.progress(state.global_step, state.max_steps, epoch=state.epoch, **self.measures)
-
-        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _COMPLETE).touch()
-
-    return Report()
+def saving(fields: Mapping[str, Any], eval_strategy: str) -> Mapping[str, Any]:
+    """The fields of a config that say when a checkpoint is due, where the best one is the result: at each measurement.
+    Else `save_steps` would change the model."""
+    if not fields.get("load_best_model_at_end") or fields["save_strategy"] == "best":
+        return {}
+    return {"save_strategy": eval_strategy, "save_steps": fields["eval_steps"] or fields["logging_steps"]}
 
 
-def _last_checkpoint(folder: Path) -> Path | None:
-    complete = [file.parent for file in folder.glob(f"checkpoint-*/{_COMPLETE}")]
-    return max(complete, key=lambda checkpoint: int(checkpoint.name.rpartition("-")[2]), default=None)
+def _begin(training: Training) -> Path | None:
+    """The checkpoint to go on from, said to whoever watches; None: from the start."""
+    found = _checkpoint.last(training.checkpoints, _ranks.made_by())
+    for line in found.passed_over:
+        training.tell(line)
+    if found.checkpoint is not None:
+        training.tell(f"going on from step {found.step}")
+    elif found.passed_over:
+        training.tell("there is no other checkpoint, so the training begins anew")
+    _checkpoint.remove_after(training.checkpoints, found.step)
+    return found.checkpoint
+
+
+def _stop_early(trainer: Trainer, values: Mapping[str, Any]) -> None:
+    from transformers import EarlyStoppingCallback
+
+    patience, args = values.get("early_stopping_patience"), trainer.args
+    if patience is None:
+        return
+    if trainer.eval_dataset is None or args.eval_strategy == "no":
+        fail(
+            "missing-input",
+            "`early_stopping_patience` is given, and there is nothing to measure the model on",
+            hint="name a dataset for it: `input:` with `eval: ...` in its block",
+            exit_code=1,
+        )
+    if args.metric_for_best_model is None:
+        args.metric_for_best_model, args.greater_is_better = "loss", False
+    trainer.add_callback(EarlyStoppingCallback(patience, values.get("early_stopping_threshold") or 0.0))
+
+
+def _measures(trainer: Trainer) -> dict[str, float]:
+    """Steps, epochs and loss; of the `eval` input what was measured last, and which measurement was the best."""
+    state = trainer.state
+    log: Sequence[Mapping[str, Any]] = state.log_history
+    found = {"steps": state.global_step, "epochs": state.epoch}
+    # What transformers gives as `train_loss` counts the steps since the last interruption.
+    found["loss"] = trainer._total_loss_scalar / state.global_step
+    rewards = [entry["reward"] for entry in log if "reward" in entry]
+    found |= {"reward": rewards[-1]} if rewards else {}
+    evals = [entry for entry in log if "eval_loss" in entry]
+    for name, value in (evals[-1] if evals else {}).items():
+        if name.startswith("eval_") and not name.endswith(_OF_THE_CLOCK):
+            found[name] = value
+    if state.best_metric is not None:
+        found |= {"best_metric": state.best_metric, "best_step": state.best_global_step}
+    return found

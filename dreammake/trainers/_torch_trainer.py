@@ -1,4 +1,5 @@
-"""What all methods that train with torch share: their packages are there, and their noise goes to the job's log."""
+"""What all methods that train with torch share: their packages are there, their noise goes to the job's log, they run
+on several GPUs, and memory that is full is told in words."""
 
 from __future__ import annotations
 
@@ -7,22 +8,56 @@ from typing import Any, ClassVar
 
 from dreammake.core.diagnostic import fail
 from dreammake.core.trainer import Trainer, Training
+from dreammake.trainers import _before, _launch, _trouble
 from dreammake.trainers._noise import noise_to
+
+_OF_EMBED = frozenset({"sentence_transformers", "sklearn"})
+"""Packages of the extra `embed`."""
 
 
 class TorchTrainer(Trainer):
     """A method is one of these, and has `train`."""
 
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "trl", "peft", "datasets")
+    spreads: ClassVar[bool] = True
+    """Whether `train` may run in several processes at once, one a GPU: `_loop.run` does what they do together."""
+    shards: ClassVar[bool] = True
+    """Whether a model can be cut into parts, one a GPU: `strategy: "fsdp"`."""
 
     def run(self, options: Any, training: Training) -> None:
-        """Train and write `training.folder`."""
+        """Train and write `training.folder`: here, or in a process for each GPU of the job."""
         need(*self.packages)
-        with noise_to(training.say):
+        count = _launch.rank_count(training)
+        if count > 1 and not self.spreads:
+            name = type(self).__name__.lower()
+            fail(
+                "one-gpu-only",
+                f"`train {name}` runs on one GPU, and this job has {count}",
+                hint="say `resources: gpus: 1`",
+                exit_code=1,
+            )
+        strategy = self._strategy(options)
+        _before.check(options, training, sharded_over=count if count > 1 and strategy == "fsdp" else 1)
+        if count:
+            _launch.launch(type(self), options, training, count, strategy)
+        else:
+            self.train_here(options, training)
+
+    def train_here(self, options: Any, training: Training) -> None:
+        """Train in this process."""
+        with noise_to(training.say), _trouble.in_words(options, training):
             self.train(options, training)
 
     def train(self, options: Any, training: Training) -> None:
         raise NotImplementedError
+
+    def _strategy(self, options: Any) -> str:
+        """An adapter is small, and its base fits where it is trained; all weights with their optimizer often do not."""
+        given = options.values.get("strategy")
+        if given == "fsdp" and not self.shards:
+            said = f"`train {type(self).__name__.lower()}` cannot cut its model into parts, as fsdp does"
+            fail("refused-options", said, hint='leave `strategy` out, or say `strategy: "ddp"`', exit_code=1)
+        return given or ("fsdp" if self.shards and options.values.get("peft") is None else "ddp")
 
 
 def need(*packages: str) -> None:
@@ -32,6 +67,6 @@ def need(*packages: str) -> None:
         fail(
             "missing-package",
             f"training needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
-            hint="pip install 'dreammake-llm[train]'",
+            hint=f"pip install 'dreammake-llm[{'train,embed' if _OF_EMBED.intersection(missing) else 'train'}]'",
             exit_code=1,
         )

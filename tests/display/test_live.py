@@ -52,6 +52,22 @@ def test_running_jobs_stand_below_finished_ones() -> None:
     assert not terminal.cursor_shown
 
 
+def test_a_note_stands_above_the_running_jobs() -> None:
+    display, terminal, clock = open_display()
+    display.event(BuildStarted(1, 0, 0))
+    display.event(JobStarted("models/tweeter", "tweeter"))
+    display.event(JobProgress("models/tweeter", 0, note="going on from step 40"))
+    clock.now += 10
+    told = {"loss": 1.934, "tokens_per_second": 1234.5}
+    display.event(JobProgress("models/tweeter", 45, 60, "steps", measures=told))
+    assert terminal.seen == [
+        "1 to build",
+        "note models/tweeter  going on from step 40",
+        "  models/tweeter  ━━━━━━━━━━━━━━━╺━━━━  45/60 steps  loss 1.93  1.2k tokens/s",
+        "0 of 1 done, 1 running, 10.0 s",
+    ]
+
+
 def test_what_does_not_fit_is_left_out() -> None:
     display, terminal, clock = open_display(columns=45)
     display.event(BuildStarted(1, 0, 0))

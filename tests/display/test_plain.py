@@ -67,7 +67,33 @@ def test_progress_is_a_line_now_and_then() -> None:
         display.event(JobProgress("a", done, 100, prompts_asked=done))
     display.close()
     lines = out.getvalue().splitlines()
-    assert lines[1:] == [f"at     a  {done} of 100 rows, {done} prompts asked" for done in (29, 59, 89)]
+    assert lines[1:] == [
+        "at     a  29 of 100 rows, 29 prompts asked, ~1 min left",
+        "at     a  59 of 100 rows, 59 prompts asked, ~41 s left",
+        "at     a  89 of 100 rows, 89 prompts asked, ~11 s left",
+    ]
+
+
+def test_a_note_is_told_at_once() -> None:
+    out = io.StringIO()
+    display = PlainDisplay(out)
+    display.event(JobProgress("models/tweeter", 0, note="going on from step 400"))
+    display.close()
+    assert out.getvalue() == "note   models/tweeter  going on from step 400\n"
+
+
+def test_a_training_tells_its_loss_its_speed_and_the_time_left() -> None:
+    out, clock = io.StringIO(), Clock()
+    display = PlainDisplay(out, clock=clock)
+    display.event(JobStarted("models/tweeter", "r"))
+    clock.now += 1
+    display.event(JobProgress("models/tweeter", 10, 60, "steps"))  # it goes on from a checkpoint
+    clock.now += 30
+    told = {"epoch": 0.5, "loss": 1.934, "tokens_per_second": 1234.5}
+    display.event(JobProgress("models/tweeter", 15, 60, "steps", measures=told))
+    display.close()
+    last = out.getvalue().splitlines()[-1]
+    assert last == "at     models/tweeter  15 of 60 steps, loss 1.93, 1.2k tokens/s, ~5 min left"
 
 
 def test_a_line_end_in_a_name_makes_no_line() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dreammake.core.engine import Request, told_schema
-from dreammake.run.shortening import shortened
+from dreammake.run.shortening import fewer_examples, shortened
 
 LONG = "x" * 1000
 
@@ -43,6 +43,21 @@ def test_only_the_last_message_of_the_user_loses_text() -> None:
     assert [len(message["content"]) for message in found.messages] == [40, 10, 40]
     assert shortened(Request(({"role": "system", "content": "s" * 400}, messages[1])), "too long", None) is None
     assert shortened(Request(({"role": "user", "content": ""},)), "too long", None) is None
+
+
+def test_the_last_examples_are_left_out() -> None:
+    turns = [{"role": role, "content": letter * 50} for letter in "abcd" for role in ("user", "assistant")]
+    messages = ({"role": "system", "content": "s" * 50}, *turns, {"role": "user", "content": "q" * 50})
+    request = Request(messages, examples=4)
+
+    def shown(said: str, answer: int | None = None) -> tuple[str, int]:
+        found = fewer_examples(request, said, answer)
+        return "".join(str(message["content"])[0] for message in found.messages), found.examples
+
+    assert shown("maximum context length is 100 tokens. However, you requested 105 tokens", 1) == ("saabbccq", 3)
+    assert shown("maximum context length is 60 tokens. However, you requested 100 tokens", 10) == ("saaq", 1)
+    assert shown("too long") == ("saaq", 1), "half of it, where nobody says how long it may be"
+    assert shown("maximum context length is 10 tokens. However, you requested 100 tokens", 1) == ("sq", 0)
 
 
 def test_the_schema_that_is_told_stays_whole() -> None:

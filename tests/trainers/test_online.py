@@ -76,7 +76,7 @@ def facts_of(training: Training) -> dict[str, Any]:
     [
         ("grpo", {"num_generations": 8, "max_steps": 6}),
         ("rloo", {"num_generations": 8, "max_steps": 6, "beta": 0.0}),
-        ("ppo", {"per_device_train_batch_size": 16, "num_ppo_epochs": 2, "max_steps": 14, "kl_coef": 0.0})
+        ("ppo", {"per_device_train_batch_size": 16, "num_ppo_epochs": 2, "max_steps": 14, "kl_coef": 0.0}),
     ],
 )
 def test_the_mean_reward_rises(method: str, given: dict[str, Any], tmp_path: Path) -> None:
@@ -152,6 +152,19 @@ def test_all_weights_learn_from_an_earlier_round(method: str, tmp_path: Path) ->
     assert not (training.folder / "reference").exists()
     config = json.loads((training.folder / "config.json").read_text())
     assert str(tmp_path) not in json.dumps(config)
+
+
+def test_ppo_on_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both write completions and learn from all of them: the batch is twice as large."""
+    from transformers import AutoModelForCausalLM
+
+    monkeypatch.setenv("DREAMMAKE_CPU_RANKS", "2")
+    training = trained("ppo", tmp_path, per_device_train_batch_size=2, max_steps=2, num_ppo_epochs=2)
+    first, second = log_of(training)
+    assert (facts_of(training)["steps"], second["epoch"]) == (2, 0.25)
+    assert first["policy_loss"] == pytest.approx(0, abs=1e-5), "the advantages of all completions have the mean 0"
+    assert second["policy_loss"] < first["policy_loss"]
+    AutoModelForCausalLM.from_pretrained(training.folder)
 
 
 def test_a_prompt_without_room_for_an_answer_is_an_error_row(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from tests.support.project import Project
 from tests.support.ranks import Endless, Failing, Killed, Refusing
 from tests.support.training import LORA, PAIR_TEXTS, Training, digests, sft_options, training_in
 
+pytestmark = pytest.mark.timeout(300)
+
 
 def test_full_training_is_sharded_and_an_adapter_is_not() -> None:
     assert Sft()._strategy(sft_options(**PAIR_TEXTS)) == "fsdp"
@@ -134,7 +136,6 @@ def test_a_process_of_its_own_changes_nothing(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("two")
 def test_sharded_processes_go_on_from_their_checkpoint(tmp_path: Path) -> None:
     given = {"peft": LORA, "strategy": "fsdp", "per_device_train_batch_size": 2, "max_steps": 3, "save_steps": 1}

@@ -91,7 +91,10 @@ def test_older_checkpoints_go_and_the_best_one_stays(tmp_path: Path) -> None:
 def test_a_build_that_is_killed_goes_on_and_makes_the_same_bytes(tmp_path: Path) -> None:
     whole, killed = (project(tmp_path / name) for name in ("whole", "killed"))
     whole.ok("all")
+    older = killed.root / ".dreammake/checkpoints/models__adder/an-earlier-recipe"
+    older.mkdir(parents=True)
     kill_when(killed, "checkpoint-4/complete")
+    assert older.exists()
     assert not (killed.root / "models/adder").exists()
     again = killed.ok("all")
     assert "models/adder  going on from step 4" in again.out + again.err
@@ -111,7 +114,7 @@ def kill_when(project: Project, found: str) -> None:
     """Build, and kill the build and its workers as soon as there is such a file in a checkpoint folder."""
     build = project.start("all")
     until = time.monotonic() + 90
-    while not list(project.root.glob(f".dreammake/checkpoints/*/{found}")):
+    while not list(project.root.glob(f".dreammake/checkpoints/models__adder/*/{found}")):
         assert build.poll() is None and time.monotonic() < until, build.communicate()
         time.sleep(0.01)
     for process in [*children_of(build.pid), build.pid]:

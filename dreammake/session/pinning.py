@@ -1,0 +1,130 @@
+"""Pins a workflow: fingerprints from its plan, versions and revisions from this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dreammake.core.values import ModelSpec
+from dreammake.lang.dreamfile import StepDecl
+from dreammake.plan.chain import BASES, HUB
+from dreammake.plan.graph import Graph
+from dreammake.plan.pinned import Difference, Pinned, differences, pin
+from dreammake.plan.plan import revisions
+from dreammake.plan.selection import Selection, everything
+from dreammake.session.session import Session
+
+ENGINE_LIBRARIES: Mapping[str, Sequence[str]] = {
+    "transformers": ("torch", "transformers"),
+    "sentence-transformers": ("sentence-transformers", "torch", "transformers"),
+    "vllm": ("torch", "vllm"),
+    "llamacpp": ("xllamacpp",),
+}
+TRAINER_LIBRARIES = ("peft", "torch", "transformers", "trl")
+HOSTED_TRAINERS = ("openai",)
+"""Methods that run elsewhere: no library of this machine shapes their models."""
+
+
+def pinned(session: Session, words: Sequence[str]) -> Pinned:
+    """The targets behind the words (none: all that have plain names), pinned. Raises DreamError."""
+    selection = session.select(words) if words else Selection(tuple(everything(session.dreamfile)))
+    plan = session.plan(selection)
+    found = outside(plan.graph)
+    commits = {**_in_hub_cache(found, session.environment), **revisions(plan)}
+    return replace(pin(plan, words), versions=_versions(found), revisions=commits)
+
+
+def verify(session: Session, lock: Pinned, words: Sequence[str]) -> tuple[list[Difference], Pinned]:
+    """How the targets behind the words (none: those of the lock) differ from the lock; and what they are now."""
+    now = pinned(session, words or lock.words)
+    if words:
+        lock = replace(lock, targets={target: one for target, one in lock.targets.items() if target in now.targets})
+    return differences(lock, now), now
+
+
+def other_versions(lock: Pinned, now: Pinned) -> dict[str, tuple[str | None, str | None]]:
+    """The libraries and the Hub's revisions that are others than the lock says: (in the lock, here)."""
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for was, here in ((lock.versions, now.versions), (lock.revisions, now.revisions)):
+        names = [name for name in sorted({*was, *here}) if was.get(name) != here.get(name)]
+        found |= {name: (was.get(name), here.get(name)) for name in names}
+    return found
+
+
+def outside(graph: Graph) -> dict[tuple[str, str], None]:
+    """What a workflow uses that is not in the project, each once: `("library", name)`, `("models", "org/name@main")`,
+    `("datasets", ...)`."""
+    found: dict[tuple[str, str], None] = {("library", "pyarrow"): None}
+    seen: set[str] = set()
+    for job in graph.jobs:
+        per_job = any(setting.compute is not None for step in job.rule.steps for setting in step.settings.values())
+        if job.rule.name in seen and not per_job:
+            continue
+        seen.add(job.rule.name)
+        names = graph.names(job)
+        for step in job.rule.steps:
+            found |= dict.fromkeys(_of_step(step, step.values(names)))
+    return found
+
+
+def _of_step(step: StepDecl, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for spec in _specs(list(values.values())):
+        yield from (("library", name) for name in ENGINE_LIBRARIES.get(spec.engine, ()))
+        if not spec.target and spec.engine in ENGINE_LIBRARIES:
+            yield "models", f"{spec.model}@{spec.options.get('revision') or 'main'}"
+    if step.kind.makes == "model" and step.name not in HOSTED_TRAINERS:
+        yield from (("library", name) for name in TRAINER_LIBRARIES)
+        for option in BASES:
+            if isinstance(base := values.get(option), str):
+                yield "models", f"{base}@{(option == 'base' and values.get('revision')) or 'main'}"
+    for value in values.values():
+        for text in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(text, str) and text.startswith(HUB):
+                yield "datasets", f"{text.removeprefix(HUB)}@{values.get('revision') or 'main'}"
+
+
+def _specs(value: Any) -> Iterator[ModelSpec]:
+    match value:
+        case ModelSpec():
+            yield value
+        case list() | tuple():
+            for item in value:
+                yield from _specs(item)
+
+
+def _versions(found: Mapping[tuple[str, str], None]) -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    from dreammake import __version__
+
+    versions = {"dreammake": __version__}
+    for kind, name in found:
+        if kind == "library":
+            with suppress(PackageNotFoundError):
+                versions[name] = version(name)
+    return versions
+
+
+def _in_hub_cache(found: Mapping[tuple[str, str], None], environment: Mapping[str, str]) -> dict[str, str]:
+    """The commits of models and datasets, by the Hub's cache on this machine; nobody is asked."""
+    commits = {}
+    for kind, name in found:
+        if kind != "library":
+            repository, _, revision = name.rpartition("@")
+            folder = _hub_cache(environment) / f"{kind}--{repository.replace('/', '--')}"
+            with suppress(OSError, ValueError):
+                commit = folder.joinpath("refs", revision).read_text(encoding="ascii").strip()
+                commits[f"hf://{name}" if kind == "datasets" else name] = commit
+    return commits
+
+
+def _hub_cache(environment: Mapping[str, str]) -> Path:
+    """Where huggingface_hub keeps what it fetched."""
+    home = environment.get("HF_HOME") or os.path.join(
+        environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
+    )
+    return Path(environment.get("HF_HUB_CACHE") or os.path.join(home, "hub"))
