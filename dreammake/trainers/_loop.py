@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from dreammake.core.diagnostic import fail
 from dreammake.core.options import OptionSet
 from dreammake.core.trainer import Training
-from dreammake.trainers import _checkpoint, _ranks, _watch
+from dreammake.trainers import _checkpoint, _watch
+from dreammake.trainers._processes import ranks
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -29,7 +30,7 @@ def run(trainer: Trainer, training: Training, options: OptionSet | None = None) 
     args.logging_nan_inf_filter = False
     args.restore_callback_states_from_checkpoint = True
     _stop_early(trainer, values)
-    begun = _ranks.of_first(lambda: _begin(training))
+    begun = ranks.of_first(lambda: _begin(training))
     trainer.add_callback(
         _watch.callback(_watch.Saver, trainer, training, begun, values.get("checkpoint_minutes"), limit)
     )
@@ -37,7 +38,7 @@ def run(trainer: Trainer, training: Training, options: OptionSet | None = None) 
     trainer.add_callback(_watch.callback(_watch.Report, trainer, training))
     trainer.train(resume_from_checkpoint=str(begun) if begun else None)
     measures = _measures(trainer)
-    _ranks.gather(trainer.model)
+    ranks.gather(trainer.model)
     return measures
 
 
@@ -51,7 +52,7 @@ def saving(fields: Mapping[str, Any], eval_strategy: str) -> Mapping[str, Any]:
 
 def _begin(training: Training) -> Path | None:
     """The checkpoint to go on from, said to whoever watches; None: from the start."""
-    found = _checkpoint.last(training.checkpoints, _ranks.made_by())
+    found = _checkpoint.last(training.checkpoints, ranks.made_by())
     for line in found.passed_over:
         training.tell(line)
     if found.checkpoint is not None:

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from dreammake.core.diagnostic import fail
 from dreammake.core.trainer import Trainer, Training
-from dreammake.trainers import _before, _launch, _trouble
+from dreammake.trainers import _beforehand, _trouble
 from dreammake.trainers._noise import noise_to
+from dreammake.trainers._processes import launch
 
 _OF_EMBED = frozenset({"sentence_transformers", "sklearn"})
 """Packages of the extra `embed`."""
@@ -27,7 +28,7 @@ class TorchTrainer(Trainer):
     def run(self, options: Any, training: Training) -> None:
         """Train and write `training.folder`: here, or in a process for each GPU of the job."""
         need(*self.packages)
-        count = _launch.rank_count(training)
+        count = launch.rank_count(training)
         if count > 1 and not self.spreads:
             name = type(self).__name__.lower()
             fail(
@@ -37,9 +38,9 @@ class TorchTrainer(Trainer):
                 exit_code=1,
             )
         strategy = self._strategy(options)
-        _before.check(options, training, sharded_over=count if count > 1 and strategy == "fsdp" else 1)
+        _beforehand.check(options, training, sharded_over=count if count > 1 and strategy == "fsdp" else 1)
         if count:
-            _launch.launch(type(self), options, training, count, strategy)
+            launch.launch(type(self), options, training, count, strategy)
         else:
             self.train_here(options, training)
 

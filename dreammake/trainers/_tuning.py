@@ -16,10 +16,11 @@ from dreammake.core.embedded import EMBEDDED, base_folder
 from dreammake.core.options import Bool, Choice, Int, OptionSet, Str, Wrong
 from dreammake.core.options import Path as PathOption
 from dreammake.core.trainer import Training
-from dreammake.trainers import _adapter, _base_model, _loop, _model_folder, _quantized, _ranks, _trl
-from dreammake.trainers._base_facts import licence_fact
+from dreammake.trainers import _adapter, _base_model, _loop, _model_folder, _quantized, _trl
 from dreammake.trainers._base_model import Head
+from dreammake.trainers._beforehand.base_facts import licence_fact
 from dreammake.trainers._options import Field, Lora
+from dreammake.trainers._processes import ranks
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
@@ -101,7 +102,7 @@ class Start:
         """The model as it is now, frozen. None where TRL has it already: with an adapter, it is what that began as."""
         if self.lora is not None or _adapter.is_on(self.model):
             return None
-        if options["precompute_ref_log_probs"] and not _ranks.sharded():
+        if options["precompute_ref_log_probs"] and not ranks.sharded():
             return None
         return copy.deepcopy(self.model).eval().requires_grad_(False)
 

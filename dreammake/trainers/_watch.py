@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreammake.core.trainer import Training
-from dreammake.trainers import _checkpoint, _ranks, _trouble
+from dreammake.trainers import _checkpoint, _trouble
+from dreammake.trainers._processes import ranks
 
 if TYPE_CHECKING:
     import torch
@@ -37,8 +38,8 @@ class Report:
         self._tokens: tuple[float, float] | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if _ranks.count() > 1:
-            self._training.say(_ranks.check_sharded(self._trainer.model_wrapped))
+        if ranks.count() > 1:
+            self._training.say(ranks.check_sharded(self._trainer.model_wrapped))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
         self._measures |= {name: value for name, value in (logs or {}).items() if name in _SHOWN}
@@ -117,7 +118,7 @@ class Saver:
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._every and not control.should_save and self._may_ask(control):
-            control.should_save = _ranks.of_first(lambda: time.monotonic() - self._saved >= self._every)
+            control.should_save = ranks.of_first(lambda: time.monotonic() - self._saved >= self._every)
         self._spare_the_last(args, state, control)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -127,16 +128,16 @@ class Saver:
         self._saved = time.monotonic()
         checkpoint = self._training.checkpoints / _checkpoint.name_of(state.global_step)
         _checkpoint.save_sums(self._trainer, checkpoint)
-        _ranks.wait_for_all()
-        if control.should_training_stop or not _ranks.is_first():
+        ranks.wait_for_all()
+        if control.should_training_stop or not ranks.is_first():
             return
-        _checkpoint.mark(checkpoint, _ranks.made_by())
+        _checkpoint.mark(checkpoint, ranks.made_by())
         if self._limit is not None:
             _checkpoint.remove_older(self._training.checkpoints, self._limit, state.best_model_checkpoint)
 
     def _may_ask(self, control: Any) -> bool:
         """Several ranks look at the clock of the first one only where they wait for each other anyway."""
-        return bool(_ranks.count() == 1 or control.should_log)
+        return bool(ranks.count() == 1 or control.should_log)
 
     def _spare_the_last(self, args: Any, state: Any, control: Any) -> None:
         if state.global_step >= state.max_steps and not args.load_best_model_at_end:

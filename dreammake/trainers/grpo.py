@@ -16,8 +16,8 @@ from dreammake.trainers._online import (
     keep_reference,
     trl_rewards,
 )
+from dreammake.trainers._online.rollouts import TrlRollouts
 from dreammake.trainers._options import with_trl_options
-from dreammake.trainers._rollouts import TrlRollouts
 
 if TYPE_CHECKING:
     from transformers import Trainer

@@ -17,8 +17,8 @@ from dreammake.core.secrets import SECRETS
 from dreammake.core.step import Columns
 from dreammake.core.trainer import Trainer, Training
 from dreammake.trainers._examples import ROW, Row, Unlearnable, chat, examples_of, messages_renderer, renderer
-from dreammake.trainers._fine_tuning_api import FineTuningAPI, endpoint_of
-from dreammake.trainers._hosted_job import Examples, Kept, begun, waited_for
+from dreammake.trainers._hosted.api import FineTuningAPI, endpoint_of
+from dreammake.trainers._hosted.job import Examples, Kept, begun, waited_for
 from dreammake.trainers._model_folder import write_log
 
 _SHAPES = ({"prompt", "completion"}, {"messages"})

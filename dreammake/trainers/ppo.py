@@ -108,7 +108,7 @@ rule brief:
     def learner(self, options: Any, training: Training, task: Task) -> Trainer:
         from transformers import TrainingArguments
 
-        from dreammake.trainers._ppo_learner import ppo_learner
+        from dreammake.trainers._ppo.learner import ppo_learner
 
         config = judged_by_reward(_trl.config_of(TrainingArguments, "ppo", options, training))
         config.ddp_find_unused_parameters = False  # all are used, the value head outside the model's own `forward`

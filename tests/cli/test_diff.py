@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.hub import LoopbackHub
 from tests.support.project import Project
+from tests.support.publishing import Publisher
 
 SCORED = """
 rule all:
@@ -138,6 +140,34 @@ def test_another_folder_to_compare_with(project: Project, tmp_path: Path) -> Non
     project.file("raw.csv", table("1,cats"))
     project.ok()
     assert project.ok("diff", "data/scored", "--with", "theirs", "--json").document["dropped"] == 3
+
+
+def test_what_was_published_to_compare_with(tmp_path: Path) -> None:
+    project = Project(tmp_path).write("""
+        rule parts:
+            output:
+                train: "data/train"
+                eval: "data/eval"
+            rows: [{"id": 1, "n": 1}, {"id": 2, "n": 2}, {"id": 3, "n": 3}, {"id": 4, "n": 4}]
+            split:
+                train: 3
+                eval: 1
+                shuffle: False
+            publish: "me/parts"
+        """)
+    with LoopbackHub() as hub:
+        publisher = Publisher(project, hub)
+        publisher.ok("data/train")
+        project.edit('"id": 2, "n": 2', '"id": 2, "n": 7')
+        project.edit('"id": 4, "n": 4', '"id": 5, "n": 4')
+        project.ok("data/train")
+        train = project.ok("diff", "data/train", "--with", "hf://me/parts", "--json", **publisher.environment).document
+        assert [row["cells"] for row in train["changed_rows"]] == [{"n": {"old": 2, "new": 7}}]
+        assert (train["rows"]["unchanged"], train["added"], train["dropped"]) == (2, 0, 0)
+        parts = project.ok("diff", "data/eval", "--with", "hf://me/parts@main", "--json", **publisher.environment)
+        assert parts.document["changed_rows"][0]["cells"] == {"id": {"old": 4, "new": 5}}
+        missing = project.run("diff", "data/train", "--with", "hf://me/nothing", **publisher.environment)
+        assert missing.code == 1 and "error[" in missing.err and "Traceback" not in missing.err
 
 
 def test_clean_removes_what_was_kept(project: Project) -> None:

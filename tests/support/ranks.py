@@ -9,7 +9,7 @@ from typing import Any
 
 from dreammake.core.diagnostic import fail
 from dreammake.core.trainer import Training
-from dreammake.trainers import _ranks
+from dreammake.trainers._processes import ranks
 from dreammake.trainers._torch_trainer import TorchTrainer
 
 
@@ -17,10 +17,10 @@ class Failing(TorchTrainer):
     """The second process fails, and the first one waits for it."""
 
     def train(self, options: Any, training: Training) -> None:
-        if not _ranks.is_first():
+        if not ranks.is_first():
             raise ValueError("the second one has had enough")
         training.say("the first one waits")
-        _ranks.wait_for_all()
+        ranks.wait_for_all()
 
 
 class Refusing(TorchTrainer):
@@ -34,16 +34,16 @@ class Killed(TorchTrainer):
     """The second process is killed from outside, and the first one waits for it."""
 
     def train(self, options: Any, training: Training) -> None:
-        if not _ranks.is_first():
+        if not ranks.is_first():
             os.kill(os.getpid(), signal.SIGKILL)
-        _ranks.wait_for_all()
+        ranks.wait_for_all()
 
 
 class Endless(TorchTrainer):
     """It tells that it has begun, and goes on for ever."""
 
     def train(self, options: Any, training: Training) -> None:
-        _ranks.wait_for_all()
+        ranks.wait_for_all()
         training.progress(os.getpid())
         while True:
             time.sleep(1)

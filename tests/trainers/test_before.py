@@ -12,10 +12,11 @@ import pytest
 
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.values import Function, Template
-from dreammake.trainers import _before, _memory
-from dreammake.trainers._base_facts import BaseFacts, base_facts
-from dreammake.trainers._lengths import lengths_of
-from dreammake.trainers._memory import in_bytes, need_of
+from dreammake.trainers import _beforehand
+from dreammake.trainers._beforehand import memory
+from dreammake.trainers._beforehand.base_facts import BaseFacts, base_facts
+from dreammake.trainers._beforehand.lengths import lengths_of
+from dreammake.trainers._beforehand.memory import in_bytes, need_of
 from tests.support.training import PAIR_TEXTS, PAIRS, Training, rows_of, sft_options
 
 LORA = Function("lora", (), {"r": 4, "target_modules": ["q_proj"]})
@@ -70,7 +71,7 @@ def test_files_that_are_no_weights_tell_nothing(tmp_path: Path, content: bytes) 
 
 def test_a_base_that_nobody_knows_is_no_error_here(tmp_path: Path) -> None:
     training = training_with(tmp_path, "nobody/knows this")
-    _before.check(sft_options(**PAIR_TEXTS), training)
+    _beforehand.check(sft_options(**PAIR_TEXTS), training)
     assert training.lines == []
 
 
@@ -98,7 +99,7 @@ def test_memory_is_counted_by_what_learns(given: dict[str, Any], memory: float) 
 def test_the_log_tells_what_the_training_takes(tmp_path: Path) -> None:
     base = base_in(tmp_path / "base", "---\nlicense: mit\n---\n", w=(1000, 1000))
     training = training_with(tmp_path, base)
-    _before.check(sft_options(**PAIR_TEXTS), training)
+    _beforehand.check(sft_options(**PAIR_TEXTS), training)
     assert training.lines == [
         "the base has 1M parameters, licence mit; the training takes at least 16 MB: 4 MB of weights, 4 MB of "
         "gradients, 8 MB of the optimizer"
@@ -106,11 +107,11 @@ def test_the_log_tells_what_the_training_takes(tmp_path: Path) -> None:
 
 
 def test_what_cannot_fit_is_refused_with_what_would(tmp_path: Path) -> None:
-    machine = _memory._machine()
+    machine = memory._machine()
     side = int((machine / 8) ** 0.5)  # weights of half the machine's memory, and four times that to train them
     base = base_in(tmp_path / "base", w=(side, side))
     with pytest.raises(DreamError) as error:
-        _before.check(sft_options(**PAIR_TEXTS, use_cpu=True), training_with(tmp_path, base))
+        _beforehand.check(sft_options(**PAIR_TEXTS, use_cpu=True), training_with(tmp_path, base))
     found = error.value.diagnostics[0]
     assert (found.code, error.value.exit_code) == ("too-little-memory", 1)
     assert f"and this machine has {in_bytes(machine)}" in found.message
@@ -119,29 +120,29 @@ def test_what_cannot_fit_is_refused_with_what_would(tmp_path: Path) -> None:
 
 
 def test_several_devices_share_a_model_that_is_sharded(tmp_path: Path) -> None:
-    side = int((_memory._machine() / 8) ** 0.5)
+    side = int((memory._machine() / 8) ** 0.5)
     training, options = training_with(tmp_path, "x"), sft_options(**PAIR_TEXTS, use_cpu=True)
     facts = BaseFacts(side * side)
     need = need_of(facts, options.values)
     assert need is not None
     with pytest.raises(DreamError, match="too-little-memory"):
-        _before._check_memory(facts, need, options, training, 1)
-    _before._check_memory(facts, need, options, training, 4)
+        _beforehand._check_memory(facts, need, options, training, 1)
+    _beforehand._check_memory(facts, need, options, training, 4)
     assert training.told == []
-    _before._check_memory(facts, need, options, training, 2)
+    _beforehand._check_memory(facts, need, options, training, 2)
     assert training.told[0].startswith("memory is tight: at least")
 
 
 def test_a_disk_that_is_too_small_is_told_before_the_training(tmp_path: Path) -> None:
-    free = _memory.free_disk(tmp_path)
+    free = memory.free_disk(tmp_path)
     facts = BaseFacts(int(free / 8))
     need = need_of(facts, sft_options(**PAIR_TEXTS).values)
     assert need is not None
     training = training_with(tmp_path, "x")
     with pytest.raises(DreamError, match="the model and one checkpoint take about") as error:
-        _before._check_disk(need, sft_options(**PAIR_TEXTS), training)
+        _beforehand._check_disk(need, sft_options(**PAIR_TEXTS), training)
     assert 'or write no checkpoints: `save_strategy: "no"`' in error.value.diagnostics[0].hint
-    _before._check_disk(need, sft_options(**PAIR_TEXTS, save_strategy="no"), training)
+    _beforehand._check_disk(need, sft_options(**PAIR_TEXTS, save_strategy="no"), training)
 
 
 def tokenizer_in(folder: Path) -> Path:
@@ -161,7 +162,7 @@ def test_rows_that_are_too_long_are_counted(tmp_path: Path) -> None:
     tokenizer_in(base)
     rows = [*PAIRS, {"question": "why " * 300, "answer": "because"}, {"question": "so", "answer": "it is " * 100}]
     training = training_with(tmp_path, base, rows)
-    _before.check(sft_options(**PAIR_TEXTS, max_length=128), training)
+    _beforehand.check(sft_options(**PAIR_TEXTS, max_length=128), training)
     assert training.told == ["2 of 18 rows are longer than `max_length`, 128 tokens: the longest has about 301"]
 
 
@@ -200,9 +201,9 @@ import sys
 from pathlib import Path
 from tests.support.training import PAIR_TEXTS, sft_options
 from tests.trainers.test_before import training_with
-from dreammake.trainers import _before
+from dreammake.trainers import _beforehand
 training = training_with(Path(sys.argv[1]), Path(sys.argv[2]))
-_before.check(sft_options(**PAIR_TEXTS, max_length=8), training)
+_beforehand.check(sft_options(**PAIR_TEXTS, max_length=8), training)
 assert training.lines and training.told
 print(sorted({"torch", "transformers", "datasets", "trl", "peft"} & set(sys.modules)))
 """

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dreammake.trainers._ppo_math import (
+from dreammake.trainers._ppo.equations import (
     KlControl,
     advantages_of,
     policy_losses,
@@ -196,7 +196,7 @@ def test_a_fixed_cost_stays() -> None:
 def test_a_completion_ends_with_its_first_end_token(ids: list[list[int]]) -> None:
     import torch
 
-    from dreammake.trainers._ppo_policy import completion_mask
+    from dreammake.trainers._ppo.policy import completion_mask
 
     expected = []
     for row in ids:

@@ -16,7 +16,7 @@ import pytest
 from dreammake.core.diagnostic import Diagnostic, DreamError
 from dreammake.core.options import OptionSet
 from dreammake.core.rows import Rows, batch_of
-from dreammake.trainers import _launch, _rank
+from dreammake.trainers._processes import launch, rank
 from dreammake.trainers._torch_trainer import TorchTrainer
 from dreammake.trainers.sft import Sft
 from tests.support.project import Project
@@ -35,8 +35,8 @@ def test_full_training_is_sharded_and_an_adapter_is_not() -> None:
 def test_rows_go_to_the_ranks_as_they_are(tmp_path: Path) -> None:
     """Batches of one stream may differ in type."""
     batches = [batch_of(("a",), [{"a": value}, {"a": value}]) for value in (1, 2, None, "x")]
-    put_down = _launch._put_down(Rows(("a",), lambda: iter(batches)), tmp_path, "train")
-    rows = _rank._rows(json.loads(json.dumps(put_down)), tmp_path)
+    put_down = launch._put_down(Rows(("a",), lambda: iter(batches)), tmp_path, "train")
+    rows = rank._rows(json.loads(json.dumps(put_down)), tmp_path)
     assert len(put_down["files"]) == 3
     assert [row["a"] for row in rows.dicts()] == [1, 1, 2, 2, None, None, "x", "x"]
     assert (rows.columns, rows.count) == (("a",), 8)
@@ -69,7 +69,7 @@ def test_more_gpus_than_there_are_is_known_before_anything_runs(tmp_path: Path) 
 @pytest.fixture
 def two(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes on the CPU stand for two GPUs."""
-    monkeypatch.setenv(_launch.CPU_RANKS, "2")
+    monkeypatch.setenv(launch.CPU_RANKS, "2")
 
 
 def trained(folder: Path, **given: Any) -> Training:
@@ -103,7 +103,7 @@ def assert_alike(ranks: Training, alone: Training) -> None:
 @pytest.mark.usefixtures("two")
 def test_two_sharded_processes_learn_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ranks = trained(tmp_path / "ranks", per_device_train_batch_size=2)
-    monkeypatch.delenv(_launch.CPU_RANKS)
+    monkeypatch.delenv(launch.CPU_RANKS)
     alone = trained(tmp_path / "alone", per_device_train_batch_size=4)
     (said,) = [line for line in ranks.lines if "processes" in line]
     assert said.startswith("2 processes, each with a part of the model (fsdp): ")
@@ -118,7 +118,7 @@ def test_two_sharded_processes_learn_what_one_does(tmp_path: Path, monkeypatch: 
 @pytest.mark.usefixtures("two")
 def test_two_whole_processes_learn_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ranks = trained(tmp_path / "ranks", per_device_train_batch_size=2, peft=LORA, merge=True)
-    monkeypatch.delenv(_launch.CPU_RANKS)
+    monkeypatch.delenv(launch.CPU_RANKS)
     alone = trained(tmp_path / "alone", per_device_train_batch_size=4, peft=LORA, merge=True)
     assert "2 processes, each with the whole model (ddp)" in ranks.lines
     assert_alike(ranks, alone)
@@ -128,7 +128,7 @@ def test_two_whole_processes_learn_what_one_does(tmp_path: Path, monkeypatch: py
 def test_a_process_of_its_own_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One GPU: its training has a process too, so that the GPU's memory is free when it ends."""
     here = trained(tmp_path / "here", peft=LORA)
-    monkeypatch.setenv(_launch.CPU_RANKS, "1")
+    monkeypatch.setenv(launch.CPU_RANKS, "1")
     there = trained(tmp_path / "there", peft=LORA)
     assert digests(there.folder) == digests(here.folder)
     assert there.steps[0][0] == 1

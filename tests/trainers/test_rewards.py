@@ -10,9 +10,9 @@ import pytest
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.options import OptionSet, Wrong
 from dreammake.core.values import Template
-from dreammake.trainers._prompts import Prompts
-from dreammake.trainers._rewards import FunctionReward, Reward, Values, check_rewards, combined, names_of
-from dreammake.trainers._rollouts import PromptOrder
+from dreammake.trainers._online.prompts import Prompts
+from dreammake.trainers._online.rewards import FunctionReward, Reward, Values, check_rewards, combined, names_of
+from dreammake.trainers._online.rollouts import PromptOrder
 from dreammake.trainers.grpo import Grpo
 from tests.support.training import Training, rows_of
 
@@ -188,7 +188,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def model_reward(folder: Path, name: str) -> Any:
-    from dreammake.trainers._reward_model import ModelReward
+    from dreammake.trainers._online.reward_model import ModelReward
 
     training = Training(rows_of([]), None, folder / "model", folder / "checkpoints", "none")
     return ModelReward(name, "float32", training)

@@ -106,7 +106,7 @@ def generated(name: str) -> dict[str, Field]:
 
 
 def with_trl_options(method: str, own: type[T]) -> type[T]:
-    """`own`, and after it the options of a run and every option of TRL's config for `method` that is not declared yet."""
+    """`own`, and after it the options of a run, and all options of TRL's config for `method` that are not there yet."""
     of_library = generated(method)
     of_run = RunOptions.declared() | (StoppingOptions.declared() if "eval_strategy" in of_library else {})
     fields = {name: option for name, option in (of_run | of_library).items() if name not in own.declared()}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dreammake.core.values import Function
-from dreammake.trainers._base_facts import BaseFacts, Shapes
+from dreammake.trainers._beforehand.base_facts import BaseFacts, Shapes
 
 _BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
 _QUANTIZED = {"nf4": 0.5, "int8": 1.0}

@@ -16,7 +16,7 @@ from dreammake.core.options import OptionSet, Wrong, describe
 from dreammake.core.spelling import did_you_mean
 from dreammake.core.trainer import Training
 from dreammake.core.user_function import UserFunction
-from dreammake.trainers._prompts import Prompt
+from dreammake.trainers._online.prompts import Prompt
 
 Values = list[float | None]
 """A reward for each completion; None where there is none."""
@@ -106,7 +106,7 @@ def rewards_of(options: OptionSet, columns: Sequence[str], training: Training) -
     paths = options["reward_model"] or ()
     if not paths:
         return functions
-    from dreammake.trainers._reward_model import ModelReward
+    from dreammake.trainers._online.reward_model import ModelReward
 
     return functions + [ModelReward(path, options["dtype"], training) for path in paths]
 

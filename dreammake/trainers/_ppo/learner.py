@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreammake.trainers import _watch
-from dreammake.trainers._ppo_math import (
+from dreammake.trainers._online.rewards import combined, names_of
+from dreammake.trainers._online.rollouts import PromptOrder, Rollouts
+from dreammake.trainers._ppo.equations import (
     KlControl,
     advantages_of,
     policy_losses,
@@ -21,7 +23,7 @@ from dreammake.trainers._ppo_math import (
     value_losses,
     whitened,
 )
-from dreammake.trainers._ppo_policy import (
+from dreammake.trainers._ppo.policy import (
     Beginning,
     add_value_head,
     completion_mask,
@@ -30,8 +32,6 @@ from dreammake.trainers._ppo_policy import (
     read,
     sampling,
 )
-from dreammake.trainers._rewards import combined, names_of
-from dreammake.trainers._rollouts import PromptOrder, Rollouts
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dreammake.core.diagnostic import fail
 from dreammake.core.trainer import Training
 from dreammake.trainers._base_model import is_adapter
-from dreammake.trainers._prompts import Prompt
+from dreammake.trainers._online.prompts import Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

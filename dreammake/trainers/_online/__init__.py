@@ -11,8 +11,8 @@ from dreammake.core.options import Functions, List, OptionSet, Paths, Text
 from dreammake.core.step import Columns
 from dreammake.core.trainer import Training
 from dreammake.trainers import _adapter, _base_model
-from dreammake.trainers._prompts import Prompts, dataset_of_prompts, room_for_prompt
-from dreammake.trainers._rewards import Reward, Values, check_rewards, names_of, rewards_of
+from dreammake.trainers._online.prompts import Prompts, dataset_of_prompts, room_for_prompt
+from dreammake.trainers._online.rewards import Reward, Values, check_rewards, names_of, rewards_of
 from dreammake.trainers._torch_trainer import TorchTrainer
 from dreammake.trainers._tuning import Base, Rounds, Start, Tuning, check_tuning, finish, open_start
 

@@ -11,9 +11,9 @@ from dreammake.core.diagnostic import fail
 from dreammake.core.options import OptionSet
 from dreammake.core.trainer import Training
 from dreammake.core.values import Function
-from dreammake.trainers._base_facts import BaseFacts, base_facts
-from dreammake.trainers._lengths import lengths_of
-from dreammake.trainers._memory import Need, free_disk, in_bytes, need_of, room_of
+from dreammake.trainers._beforehand.base_facts import BaseFacts, base_facts
+from dreammake.trainers._beforehand.lengths import lengths_of
+from dreammake.trainers._beforehand.memory import Need, free_disk, in_bytes, need_of, room_of
 
 _TIGHT = 0.8
 """The share of memory beyond which a training is told to be tight."""

@@ -1,4 +1,4 @@
-"""One process of a training: `python -m dreammake.trainers._rank FOLDER PIPE PARENT`. `_launch` starts it."""
+"""One process of a training: `python -m dreammake.trainers._processes.rank FOLDER PIPE PARENT`. `launch` starts it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dreammake.core.diagnostic import DreamError
 from dreammake.core.rows import Rows
 from dreammake.core.step import RowError
 from dreammake.core.values import from_json
-from dreammake.trainers import _ranks
+from dreammake.trainers._processes import ranks
 from dreammake.trainers._torch_trainer import TorchTrainer
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class _RankTraining:
         self._send({"error": asdict(error)})
 
     def _send(self, message: Mapping[str, Any]) -> None:
-        if _ranks.is_first():
+        if ranks.is_first():
             send(self.pipe, message)
 
 
@@ -78,7 +78,7 @@ def main(folder: Path, pipe: IO[str], parent: int) -> int:
         _meet(folder / "meeting")
         training = _training(order, folder, pipe)
         method().train_here(method.Options(from_json(order["options"])), training)
-    except _ranks.OtherRankDone:
+    except ranks.OtherRankDone:
         pass
     except BaseException as error:
         send(pipe, {"failed": _failure(error)})
@@ -96,14 +96,14 @@ def _die_with(parent: int) -> None:
 
 def _meet(place: Path) -> None:
     """Join the other ranks, by a file: two trainings can never want the same port."""
-    if _ranks.count() == 1:
+    if ranks.count() == 1:
         return
     from datetime import timedelta
 
     import torch
 
     on_cpu = not torch.accelerator.is_available()
-    if on_cpu and _ranks.sharded():
+    if on_cpu and ranks.sharded():
         _pretend_gpus()
     if not on_cpu:
         torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
@@ -111,7 +111,7 @@ def _meet(place: Path) -> None:
         "gloo" if on_cpu else "cuda:nccl,cpu:gloo" if torch.cuda.is_available() else None,
         init_method=place.as_uri(),
         rank=int(os.environ["RANK"]),
-        world_size=_ranks.count(),
+        world_size=ranks.count(),
         timeout=timedelta(hours=_PATIENCE_HOURS),
     )
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from dreammake.core.diagnostic import Diagnostic, DreamError, Note, fail
 from dreammake.core.fingerprint import canonical
 from dreammake.core.trainer import Training
-from dreammake.trainers._fine_tuning_api import FineTuningAPI, Refused
+from dreammake.trainers._hosted.api import FineTuningAPI, Refused
 
 ENDED = ("succeeded", "failed", "cancelled")
 _KEPT = "hosted_job.json"

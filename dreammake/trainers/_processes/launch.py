@@ -1,6 +1,6 @@
 """Runs a training in processes of its own, its ranks, one a GPU, and none of them outlives it.
 
-This process reads the rows once and puts them down as Arrow files, starts the ranks (`_rank`), and passes on what they
+This process reads the rows once and puts them down as Arrow files, starts the ranks (`rank`), and passes on what they
 say. There is no launcher and no port to choose: the ranks meet at a file. A rank that fails takes the others with it.
 
     launch/order.json      what to train: method, options, base, columns, paths
@@ -74,7 +74,7 @@ def _write_order(method: type[Trainer], options: OptionSet, training: Training, 
 
 
 def _put_down(rows: Rows, folder: Path, name: str) -> dict[str, Any]:
-    """Write rows as Arrow streams. Gives what `_rank` opens them by."""
+    """Write rows as Arrow streams. Gives what `rank` opens them by."""
     import pyarrow as pa
 
     files: list[str] = []
@@ -101,7 +101,15 @@ class _Rank:
     @classmethod
     def start(cls, number: int, count: int, folder: Path, strategy: str) -> _Rank:
         ours, theirs = os.pipe()
-        command = [sys.executable, "-P", "-m", "dreammake.trainers._rank", str(folder), str(theirs), str(os.getpid())]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "dreammake.trainers._processes.rank",
+            str(folder),
+            str(theirs),
+            str(os.getpid()),
+        ]
         try:
             process = subprocess.Popen(
                 command,
