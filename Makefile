@@ -6,13 +6,15 @@ READY := $(VENV)/ready
 DEMO := build/demo
 
 VLLM := build/vllm-env
+DOCS := build/docs-env
 
-.PHONY: help venv vllm-env test test-fast test-slow lint format demo bench clean
+.PHONY: help venv vllm-env test test-fast test-slow lint format demo docs bench clean
 
 help:
 	@echo "make test       all tests: the default tier, then the slow one (real models, real training)"
 	@echo "make test-fast  the default tier: no network, no GPU, no training"
 	@echo "make demo       the quickstart: a teacher's tweets, a student trained on them"
+	@echo "make docs       the docs as a site, in build/site"
 	@echo "make bench      the benchmarks, and docs/benchmarks.md"
 	@echo "make lint       ruff, mypy, the layers"
 	@echo "make venv       only the environment, in $(VENV)"
@@ -63,6 +65,16 @@ demo: $(READY)
 	cd $(DEMO) && $(CURDIR)/$(BIN)/dreammake all
 	cd $(DEMO) && $(CURDIR)/$(BIN)/dreammake show data/tweets --rows 3
 	cd $(DEMO) && $(CURDIR)/$(BIN)/dreammake status
+
+# MkDocs in an environment of its own: it shares no version with the package.
+docs: $(DOCS)/ready
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs --quiet build --strict
+	@echo "open build/site/index.html; to search in it: $(PYTHON) -m http.server --directory build/site"
+
+$(DOCS)/ready: docs/requirements.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	@touch $@
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py

@@ -10,7 +10,7 @@ import pytest
 from dreammake.cli.main import main
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = [*sorted((ROOT / "examples").glob("*/Dreamfile")), ROOT / "Dreamfile.example"]
+EXAMPLES = [*sorted((ROOT / "examples").rglob("Dreamfile")), ROOT / "Dreamfile.example"]
 EXAMPLES.remove(ROOT / "examples/plugin/Dreamfile")  # it plans where its plug-in is installed: test_plugin.py
 
 

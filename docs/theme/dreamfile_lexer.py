@@ -7,6 +7,8 @@ from typing import ClassVar
 from pygments.lexer import RegexLexer, bygroups, default, include
 from pygments.token import Comment, Keyword, Name, Number, Operator, Punctuation, String, Text
 
+__all__ = ["DreamfileLexer"]
+
 WORD = r"[A-Za-z_]\w*"
 
 

@@ -1,4 +1,4 @@
-"""What the site adds to MkDocs: the colours of Dreamfiles, and the reference pages in the navigation."""
+"""What the site adds to MkDocs: the colours of Dreamfiles, and in the navigation the pages that come by themselves."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ GROUPS = {"steps": "Steps", "models": "Engines", "trainers": "Trainers", "execut
 
 
 def on_config(config: Any) -> Any:
-    """Pygments learns a language, and the navigation gets a page for each name of the catalog."""
+    """Pygments learns a language; the navigation gets a page for each name of the catalog, and for each decision."""
     sys.path.insert(0, str(HERE))
     LEXERS["DreamfileLexer"] = ("dreamfile_lexer", "Dreamfile", ("dreamfile",), ("Dreamfile",), ())
-    reference = Path(config["docs_dir"]) / "reference"
-    pages = next(entry["Reference"] for entry in config["nav"] if "Reference" in entry)
+    docs = Path(config["docs_dir"])
+    tabs = {title: pages for entry in config["nav"] if isinstance(entry, dict) for title, pages in entry.items()}
     for folder, title in GROUPS.items():
-        found = sorted((reference / folder).glob("*.md"))
-        pages.append({title: [{page.stem: f"reference/{folder}/{page.name}"} for page in found]})
+        found = sorted((docs / "reference" / folder).glob("*.md"))
+        tabs["Reference"].append({title: [{page.stem: f"reference/{folder}/{page.name}"} for page in found]})
+    decisions = sorted(page.name for page in (docs / "design").glob("*.md") if page.name != "index.md")
+    tabs["About"].append({"Design": ["design/index.md", *(f"design/{name}" for name in decisions)]})
     return config

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from dreammake.core.diagnostic import fail
 
 EMBEDDED = "smollm2"
 """The name of the embedded model in a Dreamfile."""
+HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""Its name on the Hub: what an adapter calls its base, so that equal trainings are equal on every machine."""
 
 
 def embedded_gguf() -> Path | None:
@@ -30,6 +34,21 @@ def cache_folder() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "dreammake"
 
 
+def base_named_by(adapter: str | Path) -> str | None:
+    """The base that an adapter's folder names: EMBEDDED where it learned on the embedded model; None where the folder
+    is no adapter."""
+    folder = Path(adapter)
+    try:
+        name = str(json.loads((folder / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError):
+        return None
+    if name == HUB_NAME:
+        with suppress(OSError, ValueError):
+            facts = json.loads((folder / "training.json").read_text("utf-8"))
+            return EMBEDDED if facts.get("base") == EMBEDDED else name
+    return name
+
+
 def base_folder(base: str | Path, say: Callable[[str], None]) -> str | Path:
     """What `from_pretrained` opens: the embedded model becomes its folder, made on its first use."""
     return embedded_folder(say) if base == EMBEDDED else base
@@ -38,8 +57,8 @@ def base_folder(base: str | Path, say: Callable[[str], None]) -> str | Path:
 def embedded_folder(say: Callable[[str], None]) -> Path:
     """SmolLM2-135M-Instruct as a Hugging Face folder in float32: converted once from its GGUF file (20 s).
 
-    It is in the user's cache and not in the project, because a LoRA adapter names the place of its base model: so
-    all projects on a machine share one base, and adapters stay small. `merge: True` makes a model without a base.
+    It is in the user's cache and not in the project: all projects on a machine share one base, and adapters stay
+    small. `merge: True` makes a model without a base.
     """
     return converted_once(f"{EMBEDDED}-float32", say)
 

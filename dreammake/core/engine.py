@@ -137,11 +137,12 @@ class Engine(Protocol):
     `window` is how many asks are worth having under way; the asking loop keeps it full and calls `submit` from
     any thread, but never from two at once. `done` may be called from any thread, once for each ask, in any order.
 
-    An engine class may have five more things. `structured = True`: its models take a JSON Schema; those of the others
+    An engine class may have six more things. `structured = True`: its models take a JSON Schema; those of the others
     are told of it in words (`told_schema`). `heavy = True`: it holds a model in memory, so only one is kept when
-    idle. `weights(spec, path) -> Path | None`, static: the file whose content is the model; None where the name says
-    it all. `opened(spec, path) -> ModelSpec`, static: the spec that a folder of that name stands for. `settled(spec) ->
-    ModelSpec`, static: the spec with what it takes from the environment filled in.
+    idle. `samples = False`: equal requests have equal answers, whatever the options. `weights(spec, path) -> Path |
+    None`, static: the file whose content is the model; None where the name says it all. `opened(spec, path) ->
+    ModelSpec`, static: the spec that a folder of that name stands for. `settled(spec) -> ModelSpec`, static: the spec
+    with what it takes from the environment filled in.
     """
 
     Options: ClassVar[type[ModelOptions]]

@@ -310,8 +310,8 @@ class Expression(Option[RowExpression]):
 
 
 class Text(Option[Template]):
-    """A Jinja2 text over the columns, rendered per row. With `over`, it is over the columns of the dataset that the option
-    of that name names."""
+    """A Jinja2 text over the columns, rendered per row. With `over`, it is over the columns of the dataset that the
+    option of that name names."""
 
     takes = "a text"
     when = "text"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dreammake.core.embedded import base_named_by
 from dreammake.core.hosted_model import hosted_in
 from dreammake.display.amounts import size
 
@@ -22,7 +23,7 @@ def model_facts(path: str, folder: Path) -> dict[str, Any]:
         "target": path,
         "kind": _kind(folder, found),
         "architecture": (config.get("architectures") or [None])[0],
-        "base": adapter.get("base_model_name_or_path"),
+        "base": base_named_by(folder),
         "lora": {name: adapter[name] for name in ("r", "lora_alpha", "target_modules") if name in adapter},
         "training": training,
         "files": files,

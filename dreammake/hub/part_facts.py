@@ -26,13 +26,11 @@ from pathlib import Path
 from typing import Any
 
 from dreammake.core.diagnostic import fail
-from dreammake.core.embedded import EMBEDDED
+from dreammake.core.embedded import EMBEDDED, HUB_NAME
 from dreammake.hub.front_matter import split_front_matter
 from dreammake.plan.chain import Part
 
 PROJECT_FILE = "licenses.toml"
-EMBEDDED_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
-"""The embedded model's name on the Hub."""
 SCRIPTED = "scripted"
 """The engine that runs no model: the names of its models mean nothing."""
 
@@ -126,7 +124,7 @@ class Known:
 def hub_name(part: Part) -> str | None:
     """The name of a part on the Hub; None where it is not there, or not known to be."""
     if part.name == EMBEDDED:
-        return EMBEDDED_NAME
+        return HUB_NAME
     if part.where in ("project", "machine", "api", SCRIPTED) or part.served:
         return None
     return part.name.split("#")[0].removesuffix("/") or None
@@ -135,7 +133,7 @@ def hub_name(part: Part) -> str | None:
 def _names(part: Part) -> Iterator[str]:
     """The names by which a table may know a part: the most telling first."""
     if part.name == EMBEDDED:
-        yield EMBEDDED_NAME
+        yield HUB_NAME
     provider, _, rest = part.name.partition("/")
     if part.served:
         # The provider's name is only the endpoint's protocol: `openai/` in front of whatever is served there.

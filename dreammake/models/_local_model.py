@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreammake.core.diagnostic import DreamError, fail
-from dreammake.core.embedded import EMBEDDED, base_folder, embedded_folder, needed_gguf
+from dreammake.core.embedded import EMBEDDED, base_folder, base_named_by, needed_gguf
 from dreammake.core.engine import EngineContext
 from dreammake.core.hosted_model import hosted_in
 from dreammake.core.values import ModelSpec
@@ -55,10 +54,7 @@ def is_adapter(source: str | Path) -> bool:
 
 def base_of(adapter: str | Path, context: EngineContext) -> str:
     """The base model that an adapter names, as `from_pretrained` opens it."""
-    name = str(json.loads((Path(adapter) / ADAPTER_FILE).read_text("utf-8"))["base_model_name_or_path"])
-    if found_at(name, context.path) is None and Path(name).name == f"{EMBEDDED}-float32":
-        return str(embedded_folder(context.say))  # the adapter was trained where the user's cache is elsewhere
-    return source_of(name, context)
+    return source_of(base_named_by(adapter) or "", context)
 
 
 def chat_template_of(value: str, path: Callable[[str], Path]) -> str:

@@ -108,7 +108,8 @@ class _Check:
         for setting in step.settings.values():
             if setting.option.when == "row":
                 self._note_hidden(setting, have)
-            known, whose = seen if setting.option.when == "text" else have, where
+            known: Columns | None = seen if setting.option.when == "text" else have
+            whose = where
             if isinstance(setting.option, Text) and setting.option.over:
                 dataset = step.options(names)[setting.option.over]
                 known, whose = self.columns(dataset), dataset

@@ -1,6 +1,6 @@
 """Folders made of a dataset that outlive the job which made them: an index, say. They can always be made again.
 
-    indexes/SLOT/CONTENT/   SLOT: which dataset and model, and how; CONTENT: what they hold, and how
+indexes/SLOT/CONTENT/   SLOT: which dataset and model, and how; CONTENT: what they hold, and how
 """
 
 from __future__ import annotations

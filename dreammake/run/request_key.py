@@ -45,11 +45,13 @@ class Use:
     options: Mapping[str, Any]
     structured: bool = False
     """Whether the model takes a JSON Schema."""
+    samples: bool = True
+    """Whether the engine's answers to equal requests may differ at all."""
 
     @property
     def deterministic(self) -> bool:
         """Whether equal requests have equal answers."""
-        return self.options.get("temperature") == 0
+        return not self.samples or self.options.get("temperature") == 0
 
     @property
     def max_tokens(self) -> int | None:
@@ -156,6 +158,7 @@ def use_for(
         prefix,
         of_request,
         getattr(engine, "structured", False),
+        getattr(engine, "samples", True),
     )
 
 

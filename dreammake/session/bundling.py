@@ -19,6 +19,7 @@ from dreammake.core.bundle import Exported
 from dreammake.core.diagnostic import fail
 from dreammake.core.secrets import SECRETS
 from dreammake.plan.function_source import files_behind
+from dreammake.plan.graph import normal
 from dreammake.plan.plan import Plan
 from dreammake.plan.ports import Record
 from dreammake.plan.recipe import functions_of
@@ -46,6 +47,7 @@ class _Contents:
 
     def add(self, session: Session, folder: str, path: str) -> bool:
         """Add a file of the project, or a folder with all in it. False where it lies outside of the project."""
+        path = normal(path)
         place = session.disk.locate(path)
         names = [f"{path}/{name}" for name in files.members(place)] if place.is_dir() else [path]
         try:

@@ -12,6 +12,7 @@ from typing import Any
 
 from dreammake.core.cache_file import Amount, CacheFile
 from dreammake.core.diagnostic import DreamError
+from dreammake.core.options import Model
 from dreammake.core.values import ModelSpec, models_in
 from dreammake.lang.dreamfile import StepDecl
 from dreammake.plan.estimate import asking_steps, can_rehearse
@@ -94,9 +95,11 @@ def reach_of(session: Session, selection: Selection | None = None) -> Reach:
     if plan.graph.pending:
         for rule in dreamfile.rules.values():
             for step in rule.steps:
-                if "model" in step.settings:
+                if "model" in step.settings and not step.kind.embeds:
                     for spec in _specs_of(step.settings["model"].value):
-                        _keep_whole(session, plan, None, spec, reach, embeds=step.kind.embeds)
+                        _keep_whole(session, plan, None, spec, reach)
+                for spec in _embedders_of(step, None):
+                    _keep_whole(session, plan, None, spec, reach, embeds=True)
     return reach
 
 
@@ -113,9 +116,8 @@ def _all_targets(session: Session) -> Selection:
 def _reach_of_job(session: Session, plan: Plan, job: PlannedJob, reach: Reach) -> None:
     names = plan.graph.names(job) if job.unknown is None else None
     for step in job.rule.steps:
-        if step.kind.embeds and "model" in step.settings:  # vectors are dear, and which of them are used is seldom known
-            for spec in _specs_of(_model_of(step, names)):
-                _keep_whole(session, plan, job, spec, reach, embeds=True)
+        for spec in _embedders_of(step, names):  # vectors are dear, and which of them are reached is seldom known
+            _keep_whole(session, plan, job, spec, reach, embeds=True)
     asking = asking_steps(job)
     if not asking:
         return
@@ -140,6 +142,13 @@ def _is_known(
             return False
         probes = work.prober.probes
         return len(probes) >= len(specs) and (len(probes) == 1 or not any(probe.to_run for probe in probes))
+
+
+def _embedders_of(step: StepDecl, names: Any) -> list[Any]:
+    """The models that make vectors for a step."""
+    found = [setting for setting in step.settings.values() if step.kind.embeds and isinstance(setting.option, Model)]
+    given = [setting.value if names is None else setting.value_for(names) for setting in found]
+    return [spec for value in given for spec in _specs_of(value)]
 
 
 def _model_of(step: StepDecl, names: Any) -> Any:

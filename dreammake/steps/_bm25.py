@@ -1,9 +1,9 @@
 """BM25: the texts that share rare words with a query, in a folder of arrays that are mapped into memory.
 
-    words.npy      the hashes of all words, sorted
-    starts.npy     where in the next two the entries of each word begin, and at the end where they all end
-    texts.npy      the numbers of the texts that have the word, ascending
-    weights.npy    what the word adds to the score of each of them (Lucene's form of BM25)
+words.npy      the hashes of all words, sorted
+starts.npy     where in the next two the entries of each word begin, and at the end where they all end
+texts.npy      the numbers of the texts that have the word, ascending
+weights.npy    what the word adds to the score of each of them (Lucene's form of BM25)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dreammake.steps._words import words_of
 
 if TYPE_CHECKING:
-    from numpy import float32, float64, int64
+    from numpy import float32, int64
     from numpy.typing import NDArray
 
 _SATURATION = 1.5
@@ -36,7 +36,8 @@ def write_index(batches: Iterable[Sequence[str | None]], folder: Path) -> None:
         found = words_of(batch)
         order = numpy.lexsort((found.hashes, found.rows))
         hashes, rows = found.hashes[order], found.rows[order]
-        first = numpy.flatnonzero(numpy.append(True, (numpy.diff(hashes) != 0) | (numpy.diff(rows) != 0))[: len(hashes)])
+        another = (numpy.diff(hashes) != 0) | (numpy.diff(rows) != 0)
+        first = numpy.flatnonzero(numpy.append(True, another)[: len(hashes)])
         words.append(hashes[first])
         texts.append((rows[first] + done).astype(numpy.int32))
         times.append(numpy.diff(numpy.append(first, len(hashes))).astype(numpy.float32))
@@ -73,8 +74,8 @@ class WordIndex:
         )
 
     def best(self, queries: Sequence[str | None], k: int) -> Iterator[tuple[NDArray[int64], NDArray[float32]]]:
-        """For each query the numbers of the `k` texts of the highest score, and the scores; only texts that share a word
-        with it. Of equal ones the first comes first."""
+        """For each query the numbers of the `k` texts of the highest score, and the scores; only texts that share a
+        word with it. Of equal ones the first comes first."""
         import numpy
 
         found = words_of(queries)
@@ -88,7 +89,7 @@ class WordIndex:
             order = numpy.lexsort((numbers, -scores))[:k]
             yield numbers[order].astype(numpy.int64), scores[order].astype(numpy.float32)
 
-    def _scored(self, words: Any) -> tuple[NDArray[int64], NDArray[float64]]:
+    def _scored(self, words: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         """The texts that have one of the words, ascending, with their scores."""
         import numpy
 

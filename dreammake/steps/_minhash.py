@@ -1,8 +1,8 @@
 """MinHash: texts that share most of their n-grams, found without comparing each with each.
 
 A text is known by `hashes` numbers, each the least that one hash function gives for any of its n-grams: two texts agree
-in as many of them as their n-grams overlap (Jaccard likeness). Texts that agree in a whole band of these numbers meet in
-a bucket, and only those are compared. The numbers of all texts lie on disk, mapped into memory.
+in as many of them as their n-grams overlap (Jaccard likeness). Texts that agree in a whole band of these numbers meet
+in a bucket, and only those are compared. The numbers of all texts lie on disk, mapped into memory.
 """
 
 from __future__ import annotations
@@ -62,10 +62,9 @@ class Sketches:
         self._how = how
         self._done = 0
         self._present = numpy.zeros(count, bool)
-        lines = (folder / "sketches", numpy.dtype(numpy.uint32), "w+", 0, (max(1, count), how.hashes))
-        bands = (folder / "bands", numpy.dtype(numpy.uint64), "w+", 0, (how.bands, max(1, count)))
-        self._lines: NDArray[uint32] = numpy.memmap(*lines)
-        self._bands: NDArray[uint64] = numpy.memmap(*bands)
+        rows = max(1, count)  # no file of nothing can be mapped
+        self._lines = numpy.memmap(folder / "sketches", numpy.uint32, "w+", shape=(rows, how.hashes))
+        self._bands = numpy.memmap(folder / "bands", numpy.uint64, "w+", shape=(how.bands, rows))
 
     def add(self, texts: Sequence[str | None]) -> None:
         """The next texts; None, and a text without a word, is like none."""

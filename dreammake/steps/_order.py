@@ -44,8 +44,8 @@ def order_of(values: pa.ChunkedArray, *, reverse: bool) -> Sequence[int]:
 
 
 def order_by(by: RowExpression, spooled: Spooled, *, reverse: bool) -> Sequence[int]:
-    """The numbers of the rows by the value of an expression; equal rows keep their order, and nulls and NaN come last in
-    either direction. The values are held in memory, the rows are not."""
+    """The numbers of the rows by the value of an expression; equal rows keep their order, and nulls and NaN come last
+    in either direction. The values are held in memory, the rows are not."""
     column = by.text.strip()
     if column in spooled.columns and _is_plain(spooled.table.schema.field(column).type):
         return order_of(spooled.table.column(column), reverse=reverse)

@@ -100,7 +100,9 @@ def _within(value: float, bounds: Bounds) -> bool:
 
 
 def _in_words(bounds: Bounds) -> str:
-    return " and ".join(f"{name.replace('_', ' ')} {bounds[name]:g}" for name in ("at_least", "at_most") if name in bounds)
+    return " and ".join(
+        f"{name.replace('_', ' ')} {bounds[name]:g}" for name in ("at_least", "at_most") if name in bounds
+    )
 
 
 def _lengths(array: pa.Array, column: str) -> pa.Array:

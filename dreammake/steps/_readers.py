@@ -36,7 +36,7 @@ _LAST_WORD = re.compile(r"[.!?,;:\n]\s*(yes|no)\s*[.!]*\s*$", re.IGNORECASE)
 
 _NAMED = (
     r"(?i:(?:my|the|final|overall|total|\s)*"
-    r"(?:score|rating|grade|verdict|answer|winner|decision|judge?ment|choice|preference)"
+    r"(?:score|rating|grade|verdict|answer|winner|decision|judge?ment|choice|preference|label|class|category)"
     r"(?:\s*\([^)]*\)|\s+out of \d+)?"
 )
 _SAID = _NAMED + r"(?:\s*[:=]|\s+is\s*:|\s+[-–—]\s)\s*)"
@@ -99,6 +99,14 @@ def verdict(text: str, labels: Sequence[str], *, ties: bool = False) -> str | No
     return _one(match["label"] or TIE for match in ways.found_in(text))
 
 
+def label(text: str, labels: Sequence[str]) -> str | None:
+    """The one of the labels that an answer names, in any case; None where it names none, or several."""
+    known = {name.casefold(): name for name in labels}
+    ways = _names(tuple(sorted(labels, key=len, reverse=True)))
+    found = _one(match["label"].casefold() for match in ways.found_in(_plain(text)))
+    return None if found is None else known.get(found)
+
+
 def yes_or_no(text: str) -> bool | None:
     """Whether an answer says yes; None where it does not say, or says both."""
     text = _plain(text)
@@ -150,6 +158,12 @@ def _letters(labels: str, ties: bool) -> _Ways:
     chosen = rf"{noun}[(\[]*(?P<label>{letter}){another}{praise}"
     even = r"|(?i:(?:it is |it's )?(?:a )?(?:tie|draw)|both|equal|equally good)" if ties else ""
     return _Ways.of(f"(?:{chosen}{even})")
+
+
+@cache
+def _names(labels: tuple[str, ...]) -> _Ways:
+    named = "|".join(map(re.escape, labels))
+    return _Ways.of(rf"(?P<label>(?i:{named}))(?![\w'])")
 
 
 @cache

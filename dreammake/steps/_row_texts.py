@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dreammake.core.values import Template
@@ -23,27 +23,39 @@ class TemplateTexts:
     """The text of a row by a template: None where all columns that it reads are null, or the text is blank."""
 
     def __init__(self, template: Template, columns: Sequence[str]) -> None:
-        read = names_read(template)
-        self._columns = [column for column in columns if column in read]
-        self._render: Callable[[dict[str, Any]], str] = renderer(template, columns)
+        self._columns = _columns_read(template, columns)
+        self._text = text_of_row(template, columns)
         self._before = 0
 
     def of(self, batch: pa.RecordBatch) -> list[str | None]:
         """Raises `lang.row.RowError` where the text fails on a row."""
         from dreammake.lang.row import RowError
 
-        names, render = self._columns, self._render
+        names = self._columns
         lists = [batch.column(name).to_pylist() for name in names]
-        rows = zip(*lists, strict=True) if lists else (() for _ in range(batch.num_rows))
+        rows: Iterable[Sequence[Any]] = zip(*lists, strict=True) if lists else [()] * batch.num_rows
         texts: list[str | None] = []
         for values in rows:
             try:
-                text = render(dict(zip(names, values, strict=True))) if not _all_null(values) else ""
+                texts.append(self._text(dict(zip(names, values, strict=True))))
             except RowError as error:
                 raise error.later(self._before + len(texts)) from None
-            texts.append(text if text and not text.isspace() else None)
         self._before += batch.num_rows
         return texts
+
+
+def text_of_row(template: Template, columns: Sequence[str]) -> Callable[[Mapping[str, Any]], str | None]:
+    """A function from one row to its text, by the same rule. It raises `lang.row.RowError`, with the row as 0."""
+    names = _columns_read(template, columns)
+    render: Callable[[Mapping[str, Any]], str] = renderer(template, columns)
+
+    def text_of(row: Mapping[str, Any]) -> str | None:
+        if names and all(row[name] is None for name in names):
+            return None
+        text = render(row)
+        return text if text and not text.isspace() else None
+
+    return text_of
 
 
 class ColumnTexts:
@@ -72,5 +84,10 @@ def names_read(template: Template) -> set[str]:
     return set(parse_template(Text(span, template.source, ())).names)
 
 
+def _columns_read(template: Template, columns: Sequence[str]) -> list[str]:
+    names = names_read(template)
+    return [column for column in columns if column in names]
+
+
 def _all_null(values: Sequence[Any]) -> bool:
-    return bool(values) and all(value is None for value in values)
+    return all(value is None for value in values)

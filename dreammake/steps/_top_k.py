@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 QUERIES_AT_ONCE = 1024
-_VECTORS_AT_ONCE = 2048
+_VECTORS_AT_ONCE = 1024
 """So that the products of a block stay in the processor's cache."""
 _MORE = 16
 _WEIGHED_AT_ONCE = 64

@@ -1,7 +1,7 @@
 """Vectors in a folder, as many as there are: written one batch after the other, and mapped into memory to be read.
 
-    vectors.f32     32-bit numbers, little-endian, vector after vector, each at length 1
-    numbers.npy     the number of the row that each vector is of: rows without one are left out
+vectors.f32     32-bit numbers, little-endian, vector after vector, each at length 1
+numbers.npy     the number of the row that each vector is of: rows without one are left out
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class VectorWriter:
         self._rows = 0
 
     def add(self, vectors: NDArray[float32], valid: NDArray[bool_]) -> None:
-        """The next rows. Raises DreamError `not-vectors` where their vectors are longer or shorter than those before."""
+        """The next rows. Raises DreamError `not-vectors` where their vectors are of another length than before."""
         import numpy
 
         there = valid & vectors.any(axis=1) if vectors.shape[1] else numpy.zeros(len(valid), bool)
@@ -50,7 +50,9 @@ class VectorWriter:
     def __enter__(self) -> VectorWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         import numpy
 
         self._file.close()

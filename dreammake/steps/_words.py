@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from numpy import int64, uint64
@@ -100,12 +100,14 @@ def mixed(hashes: NDArray[uint64]) -> NDArray[uint64]:
     return mixed ^ (mixed >> numpy.uint64(31))
 
 
-def _hashed(words: object) -> NDArray[uint64]:
+def _hashed(words: Any) -> NDArray[uint64]:
     """A hash of each word of an Arrow array; equal ones are hashed once."""
     from hashlib import blake2b
 
     import numpy
 
-    coded = words.dictionary_encode()  # type: ignore[attr-defined]
+    coded = words.dictionary_encode()
     digests = b"".join(blake2b(word.encode(), digest_size=8).digest() for word in coded.dictionary.to_pylist())
-    return numpy.frombuffer(digests, "<u8")[coded.indices.to_numpy(zero_copy_only=False)]
+    hashes: NDArray[uint64] = numpy.frombuffer(digests, "<u8")
+    found: NDArray[uint64] = hashes[coded.indices.to_numpy(zero_copy_only=False)]
+    return found

@@ -11,7 +11,7 @@ from dreammake.steps._words import Words, grams_of, short_grams, words_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from numpy import bool_, uint64
+    from numpy import bool_, float64, uint64
     from numpy.typing import NDArray
 
 
@@ -97,7 +97,8 @@ def _overlaps(words: Words, seen: NDArray[uint64], options: Any) -> NDArray[bool
     grams = grams_of(words, options.n)
     count = len(words.counts)
     found = numpy.bincount(grams.rows[_among(grams.hashes, seen)], minlength=count)
-    return found > options.overlap * numpy.bincount(grams.rows, minlength=count)
+    most: NDArray[float64] = options.overlap * numpy.bincount(grams.rows, minlength=count)
+    return found > most
 
 
 def _is_one_of(words: Words, seen: NDArray[uint64], n: int) -> NDArray[bool_]:
@@ -115,4 +116,5 @@ def _among(hashes: NDArray[uint64], seen: NDArray[uint64]) -> NDArray[bool_]:
     if not len(seen):
         return numpy.zeros(len(hashes), bool)
     places = numpy.searchsorted(seen, hashes)
-    return seen[numpy.minimum(places, len(seen) - 1)] == hashes
+    found: NDArray[bool_] = seen[numpy.minimum(places, len(seen) - 1)] == hashes
+    return found

@@ -37,11 +37,10 @@ class Dedup(Step):
       held for each that stays.
     - **minhash**: texts whose n-grams of words overlap by `threshold` (Jaccard), in any case and with any punctuation.
       The overlap is estimated from `num_perm` hashes, to about 0.04; of pairs just at the threshold, 2 in 100 are
-      missed. What is known of a text lies on disk, and 40 bytes a row in memory. A text without spaces between its
-      words (Chinese, say) wants `unit: "characters"`.
-    - **embedding**: vectors whose cosine is `threshold` or more, made by `model` or read from the column `vectors`. Each
-      row is compared with all that stay, so time grows with their square: 100,000 rows of 384 numbers take two minutes.
-      Vectors lie on disk.
+      missed. What is known of a text lies on disk; memory grows by some 200 bytes a row. A text without spaces
+      between its words (Chinese, say) wants `unit: "characters"`.
+    - **embedding**: vectors whose cosine is `threshold` or more, made by `model` or read from the column `vectors`.
+      Each row is compared with all that stay, so time grows with their square. Vectors lie on disk.
     """
 
     value = "columns"
@@ -61,12 +60,14 @@ rule all:
 """
 
     class Options(OptionSet):
-        columns = ColumnNames("The columns that are compared; all, where neither they nor a text are named.", default=None)
+        columns = ColumnNames(
+            "The columns that are compared; all, where neither they nor a text are named.", default=None
+        )
         text = Text("The text that is compared, in place of columns.", default=None)
         method = Choice("What counts as the same.", "exact", "minhash", "embedding", default="exact")
         keep = Expression("What the row that stays has most of; the first row where it is equal.", default=None)
         threshold = Float(
-            "From which likeness on rows are the same: 0.8 for `minhash` and 0.9 for `embedding` where nothing is said.",
+            "How alike rows have to be; 0.8 for `minhash`, 0.9 for `embedding` where nothing is said.",
             default=None,
             at_least=0.05,
             at_most=1,
@@ -152,9 +153,8 @@ def _by_digests(options: Any, spooled: Spooled, order: Sequence[int], work: Work
             if digest is not None:
                 table[number] = numpy.frombuffer(digest, "<u8")
         done += batch.num_rows
-    there = table.any(axis=1)
     best = numpy.asarray(order, numpy.int64)
-    best = best[there[best]]
+    best = best[(table[best] != 0).any(axis=1)]
     _, first = numpy.unique(table[best], axis=0, return_index=True)
     stays[best] = False
     stays[best[first]] = True
@@ -199,4 +199,3 @@ def _texts(options: Any, columns: Sequence[str]) -> RowTexts:
     if options.text is not None:
         return TemplateTexts(options.text, columns)
     return ColumnTexts(options.columns or columns)
-

@@ -66,7 +66,8 @@ rule all:
             import pyarrow as pa
 
             try:
-                made = _cosines(*sides(batch), options.vectors)
+                one, other = sides(batch)
+                made = _cosines(one, other, options.vectors)
             except NotEmbedded:
                 made = pa.nulls(batch.num_rows, pa.float32())
             return with_column(batch, name, made)

@@ -27,7 +27,9 @@ class Bounds(Dict):
         if not numbers or not value or not set(value) <= {"at_least", "at_most"}:
             raise Wrong(f"{what} takes `at_least`, `at_most`, or both, with numbers", "write `at_least: 1`")
         if value.get("at_least", float("-inf")) > value.get("at_most", float("inf")):
-            raise Wrong(f"{what} is at least {value['at_least']:g} and at most {value['at_most']:g}: nothing can be both")
+            raise Wrong(
+                f"{what} is at least {value['at_least']:g} and at most {value['at_most']:g}: nothing can be both"
+            )
         return dict(value)
 
 
@@ -92,7 +94,9 @@ rule all:
     @classmethod
     def columns(cls, options: Any, name: str | None, have: Columns | None, look: Look) -> Columns | None:
         if all(options[option] is None for option in ("rows", "duplicate_rate", "null_rate", "length", "mean")):
-            raise Wrong("there is nothing to validate", "say what has to hold: `duplicate_rate: 0.01`", "missing-option")
+            raise Wrong(
+                "there is nothing to validate", "say what has to hold: `duplicate_rate: 0.01`", "missing-option"
+            )
         for option in ("null_rate", "length", "mean"):
             for column in options[option] or ():
                 check_known(column, have, f"`{option}`: the rows")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dreammake.core.diagnostic import fail
-from dreammake.core.embedded import EMBEDDED, base_folder
+from dreammake.core.embedded import base_folder, base_named_by
 from dreammake.trainers import _adapter
 
 if TYPE_CHECKING:
@@ -106,10 +106,7 @@ def _config_of(base: str | Path, known: Mapping[str, Any]) -> Any:
 
 def _base_of(adapter: str | Path) -> str | Path:
     """The base that an adapter folder names. The embedded model is where this user's cache has it."""
-    name = json.loads((Path(adapter) / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"]
-    if not Path(name).is_dir() and Path(name).name == f"{EMBEDDED}-float32":
-        return base_folder(EMBEDDED, print)
-    return str(name)
+    return base_folder(base_named_by(adapter) or "", print)
 
 
 @contextmanager

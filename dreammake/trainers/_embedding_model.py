@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreammake.core.diagnostic import fail
-from dreammake.core.embedded import EMBEDDED, base_folder
+from dreammake.core.embedded import EMBEDDED, HUB_NAME, base_folder
 from dreammake.core.spelling import did_you_mean
 from dreammake.core.trainer import Training
 from dreammake.trainers import _adapter, _base_model, _model_folder, _trl
@@ -110,8 +110,7 @@ def save(model: SentenceTransformer, options: Any, training: Training) -> None:
     model.save_pretrained(str(folder), create_model_card=False)
     adapter = folder / "adapter_config.json"
     if adapter.is_file():
-        base = base_folder(training.base, training.say)
-        _model_folder.name_base(adapter, str(base) if training.base == EMBEDDED else str(options.base))
+        _model_folder.name_base(adapter, HUB_NAME if training.base == EMBEDDED else str(options.base))
     for weights in Path(folder).rglob("*.safetensors"):
         weights.chmod(0o644)  # safetensors writes for the owner only
 

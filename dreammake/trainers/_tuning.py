@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreammake.core.diagnostic import fail
-from dreammake.core.embedded import EMBEDDED, base_folder
+from dreammake.core.embedded import EMBEDDED, HUB_NAME, base_folder
 from dreammake.core.options import Bool, Choice, Int, OptionSet, Str, Wrong
 from dreammake.core.options import Path as PathOption
 from dreammake.core.trainer import Training
@@ -115,7 +115,7 @@ def open_start(options: Any, training: Training, *, head: Head = "text") -> Star
     from transformers import set_seed
 
     base = base_folder(training.base, training.say)
-    name = str(base) if training.base == EMBEDDED else str(options.base)
+    name = HUB_NAME if training.base == EMBEDDED else str(options.base)
     lora = _trl.lora_config(options.peft, _TASKS[head])
     if lora is not None and not options.merge and _base_model.is_adapter(base):
         fail(

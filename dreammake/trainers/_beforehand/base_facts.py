@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dreammake.core.embedded import EMBEDDED, base_folder
+from dreammake.core.embedded import EMBEDDED, base_folder, base_named_by
 from dreammake.core.trainer import Training
 
 _LICENCE = re.compile(r"\A---\n.*?^license:[ \t]*[\"']?([^\s\"']+)", re.MULTILINE | re.DOTALL)
@@ -38,7 +38,7 @@ def base_facts(training: Training, revision: str | None = None) -> BaseFacts:
     """The facts of a training's base; those of an adapter are its base's. Nothing is downloaded."""
     base = base_folder(training.base, training.say)
     for _ in range(8):  # an adapter may be on a base that is one, but not for ever
-        named = _named_base(Path(base))
+        named = base_named_by(base)
         if named is None:
             break
         folder = training.path(named)
@@ -88,12 +88,6 @@ def _licence(folder: Path) -> str | None:
     with suppress(OSError, ValueError):
         found = _LICENCE.match((folder / "README.md").read_text("utf-8").replace("\r\n", "\n"))
         return None if found is None else found[1]
-    return None
-
-
-def _named_base(folder: Path) -> str | None:
-    with suppress(OSError, ValueError, KeyError):
-        return str(json.loads((folder / "adapter_config.json").read_text("utf-8"))["base_model_name_or_path"])
     return None
 
 
