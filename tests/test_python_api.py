@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -109,3 +111,10 @@ def test_an_interrupt_ends_the_build(dreamfile: Dreamfile) -> None:
         dreamfile.build("out/slow.txt", show=interrupt)
     assert time.monotonic() - began < 30, "it did not wait for the command"
     assert not (dreamfile.folder / "out/slow.txt").exists()
+
+
+def test_plan_is_a_function_whatever_was_imported_before(dreamfile: Dreamfile) -> None:
+    code = "import dreammake.plan.graph\nfrom dreammake import plan\nprint(len(plan('data/words').todo))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=dreamfile.folder, capture_output=True, text=True, check=True)
+    assert done.stdout == "2\n"

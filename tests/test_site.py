@@ -1,7 +1,9 @@
-"""The docs as a site: every page is in the navigation, every link leads to a page, and Dreamfiles have their colours."""
+"""The docs as a site: every page is in the navigation, links lead to pages, and Dreamfiles have their colours."""
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
 import sys
 from collections.abc import Iterator
@@ -39,12 +41,13 @@ def test_every_page_is_in_the_navigation() -> None:
 @pytest.mark.parametrize("page", [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda page: page.name)
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M)
-    links = {link for link in LINK.findall(re.sub(r"`[^`]*`", "", prose))}
+    links = set(LINK.findall(re.sub(r"`[^`]*`", "", prose)))
     assert {link for link in links if not (page.parent / link).exists()} == set()
 
 
 def test_the_colours_know_every_example(monkeypatch: pytest.MonkeyPatch) -> None:
-    pygments = pytest.importorskip("pygments")
+    import pygments
+
     monkeypatch.syspath_prepend(str(DOCS / "theme"))
     monkeypatch.delitem(sys.modules, "dreamfile_lexer", raising=False)
     from dreamfile_lexer import DreamfileLexer
@@ -55,3 +58,21 @@ def test_the_colours_know_every_example(monkeypatch: pytest.MonkeyPatch) -> None
     assert not [word for kind, word in found if "Error" in str(kind)]
     rules = re.findall(r"^rule (\w+):", text, re.M)
     assert [word for kind, word in found if str(kind) == "Token.Name.Class"][-len(rules) :] == rules
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("**/*.md")), ids=lambda page: page.name)
+def test_the_python_of_a_page_is_valid_and_imports_what_is_there(page: Path) -> None:
+    for text in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.S | re.M):
+        tree = ast.parse(text)
+        found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        for node in found:
+            if node.module is not None and node.module.split(".")[0] == "dreammake":
+                module = importlib.import_module(node.module)
+                assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+
+
+def test_the_step_of_the_plug_in_page_is_that_of_the_example() -> None:
+    [shown] = re.findall(r"^```python\n(.*?)^```", (DOCS / "plugins.md").read_text(), re.S | re.M)
+    example = (REPOSITORY / "examples/plugin/dreammake_letters.py").read_text()
+    body = [line.strip() for line in shown.splitlines() if line.strip() and not line.strip().startswith("def ")]
+    assert [line for line in body if line not in example and not line.startswith('"""')] == []

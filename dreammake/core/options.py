@@ -311,14 +311,15 @@ class Expression(Option[RowExpression]):
 
 class Text(Option[Template]):
     """A Jinja2 text over the columns, rendered per row. With `over`, it is over the columns of the dataset that the
-    option of that name names."""
+    option of that name names. It may read the names `beside` the columns, too."""
 
     takes = "a text"
     when = "text"
 
-    def __init__(self, doc: str, *, over: str = "", **kwargs: Any) -> None:
+    def __init__(self, doc: str, *, over: str = "", beside: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(doc, **kwargs)
         self.over = over
+        self.beside = beside
 
 
 class Texts(Option[Any]):

@@ -137,6 +137,8 @@ class Step:
     """A dry run may run it: it asks only models, through `Work`, and runs no code of the user's."""
     asks_by: ClassVar[str] = ""
     """The option without which the step asks no model, where it can do without: then no `defaults` are for it."""
+    model_option: ClassVar[str] = "model"
+    """The option that names the models that it asks."""
     embeds: ClassVar[bool] = False
     """Its model makes vectors, and is asked for no answer."""
     Options: ClassVar[type[OptionSet]] = OptionSet

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from dreammake.core.options import OptionSet
 from dreammake.core.rows import Rows
 from dreammake.core.step import Columns, RowError
+from dreammake.core.values import ModelSpec
 
 
 class Training(Protocol):
@@ -28,6 +31,13 @@ class Training(Protocol):
     def path(self, path: str) -> Path:
         """Where a path of the project lies on disk: a model that an option names, a file with a reward function."""
 
+    def scores(
+        self, judge: ModelSpec, questions: Sequence[str], scale: Sequence[float] | None
+    ) -> Sequence[float | None]:
+        """The score that a model gives for each question, in order; None for an answer that is none. They are asked by
+        `Work.ask`: from the prompt cache where they are there, within the budget. `scale` is the lowest and the highest
+        score, None: any number. Raises DreamError (exit code 1) where a request fails."""
+
     def progress(self, done: int, total: int | None = None, **measures: float) -> None:
         """Steps done, and figures of now such as `loss`."""
 
@@ -39,6 +49,16 @@ class Training(Protocol):
 
     def error(self, error: RowError) -> None:
         """Put a row that cannot be learned from into the target's error table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What is known of a training before anything is built: the rows of its inputs (None: not yet; no `eval` has 0),
+    and the processes that it runs in."""
+
+    rows: int | None
+    eval_rows: int | None = 0
+    processes: int = 1
 
 
 class Trainer:
@@ -54,6 +74,11 @@ class Trainer:
     @classmethod
     def needs(cls, options: OptionSet, have: Columns | None) -> None:
         """Check what only the method can see before anything runs. Raises `Wrong`."""
+
+    @classmethod
+    def judged(cls, options: Any, size: Size) -> int | None:
+        """How many completions its `judge` is asked about at most; None: nobody knows."""
+        return None
 
     def run(self, options: Any, training: Training) -> None:
         """Train, and leave a folder that `from_pretrained` opens."""

@@ -110,9 +110,11 @@ class _Check:
                 self._note_hidden(setting, have)
             known: Columns | None = seen if setting.option.when == "text" else have
             whose = where
-            if isinstance(setting.option, Text) and setting.option.over:
-                dataset = step.options(names)[setting.option.over]
-                known, whose = self.columns(dataset), dataset
+            if isinstance(setting.option, Text):
+                known = (*seen, *setting.option.beside)
+                if setting.option.over:
+                    dataset = step.options(names)[setting.option.over]
+                    known, whose = self.columns(dataset), dataset
             if known is None:
                 continue
             wanted = dict(setting.columns)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 from dreammake.core.options import OptionSet
 from dreammake.core.prices import price_of
+from dreammake.core.trainer import Size, Trainer
 from dreammake.core.values import ModelSpec, models_in
 from dreammake.lang.dreamfile import StepDecl
+from dreammake.plan.columns import first_input
 from dreammake.plan.graph import Graph, PlannedJob
 
 CHARACTERS_A_TOKEN = 4
@@ -60,11 +62,7 @@ def together(prompts: Iterable[Prompts]) -> Prompts:
 
 def asking_steps(job: PlannedJob) -> list[StepDecl]:
     """The steps of a job that ask a model for answers."""
-    return [
-        step
-        for step in job.rule.steps
-        if step.kind.makes == "dataset" and step.kind.pure and not step.kind.embeds and "model" in step.settings
-    ]
+    return [step for step in job.rule.steps if step.kind.model_option in step.settings and not step.kind.embeds]
 
 
 def can_rehearse(graph: Graph, job: PlannedJob) -> bool:
@@ -99,18 +97,31 @@ class AtMost:
         for step, count in self._steps(job):
             if step not in asking:
                 continue
-            if count is None:
-                return Prompts(None, exact=False)
             options = step.options(names)
-            for spec in models_in(options["model"]):
-                found.append(self._of_step(job, options, spec, count * step.kind.asks(options)))
+            total = self._total(job, step, options, count)
+            if total is None:
+                return Prompts(None, exact=False)
+            for spec in models_in(options[step.kind.model_option]):
+                found.append(self._of_step(job, options, spec, total))
         return replace(together(found), exact=False)
+
+    def _total(self, job: PlannedJob, step: StepDecl, options: OptionSet, count: int | None) -> int | None:
+        """How often a step asks each of its models at most, where it gets so many rows."""
+        if step.kind.named != "method":
+            return None if count is None else count * step.kind.asks(options)
+        measured = next((put.path for put in job.inputs if put.name == "eval"), None)
+        processes = (job.setting("resources") or {}).get("gpus") or 1
+        size = Size(count, 0 if measured is None else self.rows(measured), processes)
+        trainer: type[Trainer] = self._graph.catalog.find("trainers", step.name or "")
+        return trainer.judged(options, size)
 
     def _of_step(self, job: PlannedJob, options: OptionSet, spec: ModelSpec, total: int) -> Prompts:
         pace, price = self._pace_of(job, spec), price_of(spec)
         limit = options.values.get("max_tokens") or spec.options.get("max_tokens")
         each = pace.tokens or GUESSED_ANSWER
-        sent, made = total * (_length(options) // CHARACTERS_A_TOKEN), total * (min(each, limit) if limit else each)
+        judged = options.values.get("max_completion_length") or 0
+        sent = total * (_length(options) // CHARACTERS_A_TOKEN + judged)
+        made = total * (min(each, limit) if limit else each)
         cost = None if price is None or price.free else price.cost(sent, made)
         seconds = None if pace.seconds is None else total * pace.seconds
         return Prompts(total, 0, total, False, round(sent + made), cost, seconds)
@@ -149,7 +160,8 @@ class AtMost:
 
 
 def _first_input(job: PlannedJob) -> str | None:
-    return job.inputs[0].path if job.inputs and not job.rule.steps[0].kind.source else None
+    first = first_input(job)
+    return None if first is None or job.rule.steps[0].kind.source else first.path
 
 
 def _length(options: object) -> int:

@@ -16,7 +16,7 @@ from dreammake.core.diagnostic import fail
 from dreammake.core.options import Command, Functions, Wrong
 from dreammake.core.secrets import SECRETS
 from dreammake.core.span import Span
-from dreammake.core.values import Function, ModelSpec, models_in, to_json
+from dreammake.core.values import Function, ModelSpec, Template, models_in, to_json
 from dreammake.lang.dreamfile import PER_JOB, Names, Rule, Setting, StepDecl
 from dreammake.plan.ports import Disk
 
@@ -149,7 +149,11 @@ def _versions(step: StepDecl, catalog: Catalog) -> Iterator[Ingredient]:
 def _defaults(step: StepDecl) -> Iterator[Ingredient]:
     """Options that are left out, with their defaults: a default that changes is a change."""
     for name, option in step.kind.options_for(step.name).declared().items():
-        if name not in step.settings and option.result and not option.required and option.default is not None:
+        if name in step.settings or not option.result or option.required or option.default is None:
+            continue
+        if isinstance(option.default, Template):
+            yield Ingredient(f"{step.label}.{name}", "prompt", option.default.source, step.span)
+        else:
             yield Ingredient(f"{step.label}.{name}", "option", to_json(option.default), step.span)
 
 

@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 from dreammake.core.catalog import Catalog, Group
 from dreammake.core.options import Option
+from dreammake.core.values import Template
 
 GROUPS: dict[Group, str] = dict(zip(get_args(Group), ("Steps", "Engines", "Trainers", "Executors"), strict=True))
 _KIND: dict[Group, str] = {"steps": "step", "models": "engine", "trainers": "trainer", "executors": "executor"}
@@ -100,6 +101,8 @@ def _declared(option: Option[Any]) -> Declared:
 
 def _written(value: Any) -> str:
     """A default as a Dreamfile would say it."""
+    if isinstance(value, Template):
+        value = value.source
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     return repr(list(value) if isinstance(value, tuple) else value)

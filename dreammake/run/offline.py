@@ -19,9 +19,10 @@ def offline_miss(steps: Iterable[StepCall], spec: ModelSpec, request: Request, n
     labels = [f"`{step.step} {step.name}`" if step.name else f"`{step.step}`" for step in asking]
     several = asking[0].options.get("n", 1) if len(asking) == 1 else 1
     row = number // (several if isinstance(several, int) and several > 0 else 1) + 1
+    what = "a completion" if asking and all("judge" in step.options for step in asking) else f"row {row:,}"
     text = " ".join(str(request.messages[-1].get("content", "")).split())
     shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-    message = f'{" or ".join(labels) or "the job"}: row {row:,} has no answer in the cache of "{spec.model}": {shown}'
+    message = f'{" or ".join(labels) or "the job"}: {what} has no answer in the cache of "{spec.model}": {shown}'
     hint = "build it without --offline; `dreammake -n` counts what is to be asked"
     return DreamError(Diagnostic("offline-miss", message, hint=hint), exit_code=1)
 
@@ -33,7 +34,7 @@ def _may_ask(step: StepCall, spec: ModelSpec, request: Request) -> bool:
     models = [value["$model"] for value in values if isinstance(value, dict) and "$model" in value]
     if spec.name not in [model["name"] for model in models]:
         return False
-    match step.options.get("prompt"):
+    match step.options.get("judge_prompt" if "judge" in step.options else "prompt"):
         case {"$template": str(source)}:
             beginning = source.partition("{")[0]
             return any(beginning in str(message.get("content", "")) for message in _of_user(request))

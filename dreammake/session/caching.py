@@ -95,8 +95,8 @@ def reach_of(session: Session, selection: Selection | None = None) -> Reach:
     if plan.graph.pending:
         for rule in dreamfile.rules.values():
             for step in rule.steps:
-                if "model" in step.settings and not step.kind.embeds:
-                    for spec in _specs_of(step.settings["model"].value):
+                if step.kind.model_option in step.settings and not step.kind.embeds:
+                    for spec in _specs_of(step.settings[step.kind.model_option].value):
                         _keep_whole(session, plan, None, spec, reach)
                 for spec in _embedders_of(step, None):
                     _keep_whole(session, plan, None, spec, reach, embeds=True)
@@ -152,7 +152,8 @@ def _embedders_of(step: StepDecl, names: Any) -> list[Any]:
 
 
 def _model_of(step: StepDecl, names: Any) -> Any:
-    return step.settings["model"].value if names is None else step.values(names)["model"]
+    option = step.kind.model_option
+    return step.settings[option].value if names is None else step.values(names)[option]
 
 
 def _specs_of(value: Any) -> list[Any]:

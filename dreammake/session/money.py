@@ -58,7 +58,7 @@ def _models(plan: Plan) -> Iterator[ModelSpec]:
             continue
         names = plan.graph.names(verdict.job)
         for step in asking_steps(verdict.job):
-            yield from models_in(step.values(names)["model"])
+            yield from models_in(step.values(names)[step.kind.model_option])
 
 
 def what_is_left(session: Session, selection: Selection) -> dict[str, Any]:

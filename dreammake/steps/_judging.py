@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from dreammake.core.engine import Answer, Failure, Reader, Request
+from dreammake.core.judgement import Form, read_answer
 from dreammake.core.options import Bool, Choice, Int, Str, Wrong
 from dreammake.core.step import Columns
 from dreammake.steps._asked_rows import Question, Read, Row
@@ -54,37 +53,6 @@ class ExplainedOptions(JudgingOptions):
         "A column for the whole answer: the model is then asked for its reasons first, and its judgement last.",
         default=None,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Form(Generic[T]):
-    """What a judgement looks like: its name, what to answer in words and as a JSON Schema, and what a text says."""
-
-    name: str
-    wanted: str
-    schema: Mapping[str, Any]
-    says: Callable[[str], T | None]
-
-    def read(self, text: str) -> T | None:
-        """What an answer says, by its field of a JSON object or in words."""
-        with suppress(ValueError, RecursionError):
-            found = json.loads(text)
-            if isinstance(found, dict) and isinstance(found.get(self.name), str | int | float):
-                return self.says(str(found[self.name]))
-        return self.says(text)
-
-    def closing(self, *, structured: bool, explained: bool) -> str:
-        """The end of a question: what to answer, and where the judgement stands when reasons are asked for."""
-        if structured:
-            return f"Give {'your reasons in a few sentences, and then ' if explained else ''}{self.wanted}."
-        if explained:
-            name = self.name.capitalize()
-            return f"First give your reasons in a few sentences. Then end with one line: `{name}: ` and {self.wanted}."
-        return f"Answer with {self.wanted}, and with nothing else."
-
-    def json_schema(self, *, explained: bool) -> dict[str, Any]:
-        fields = {**({"reasons": {"type": "string"}} if explained else {}), self.name: dict(self.schema)}
-        return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
 class Judging(Generic[T]):
@@ -153,19 +121,6 @@ def reader_of(options: Any, says: Callable[[str], Any]) -> Reader:
     """By which answers are asked for again. What was asked for in vain often enough is not asked for by later builds,
     unless the user wants to hear of each."""
     return Reader(lambda text: says(text) is not None, options.attempts, settles=options.on_error != "fail")
-
-
-def read_answer(answer: Answer, says: Callable[[str], T | None], wanted: str) -> T | Failure | None:
-    """What an answer says, or why it says nothing; None only in a dry run. `wanted` is what it should be, in words."""
-    if answer.text is None:
-        return answer.error
-    found = says(answer.text)
-    if found is not None:
-        return found
-    cut = answer.finish_reason == "length"
-    message = f"the answer{', cut off by `max_tokens`,' if cut else ''} is not {wanted}"
-    hint = "raise `max_tokens`" if cut else "say in the prompt what to answer, or take a larger model"
-    return Failure("unclear-answer", message, hint)
 
 
 def written_columns(name: str, *more: str | None) -> Columns:

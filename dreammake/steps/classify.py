@@ -7,14 +7,15 @@ from typing import Any
 
 from dreammake.core.catalog import Catalog
 from dreammake.core.engine import Answer, Failure, Reader, Request
+from dreammake.core.judgement import Form
 from dreammake.core.options import Str, Strings, Text, Wrong
+from dreammake.core.readers import label
 from dreammake.core.rows import Rows
 from dreammake.core.step import Columns, Look, Step, Work
 from dreammake.core.values import ModelSpec
 from dreammake.steps._asked_rows import Question, Read, Row, asked, columns_after
 from dreammake.steps._asking import models_of
-from dreammake.steps._judging import Form, Judging, JudgingOptions, written_columns
-from dreammake.steps._readers import label
+from dreammake.steps._judging import Judging, JudgingOptions, written_columns
 from dreammake.steps._row_texts import text_of_row
 
 

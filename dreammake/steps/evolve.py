@@ -8,6 +8,7 @@ from typing import Any
 
 from dreammake.core.engine import Answer, Failure, Reader, Request
 from dreammake.core.fingerprint import canonical
+from dreammake.core.judgement import read_answer
 from dreammake.core.options import Int, Str, Strings, Text, Wrong
 from dreammake.core.rows import Rows
 from dreammake.core.spelling import did_you_mean
@@ -15,7 +16,7 @@ from dreammake.core.step import Columns, Look, Step, Work
 from dreammake.core.values import Template
 from dreammake.steps._asked_rows import Question, Read, Row, asked, columns_after
 from dreammake.steps._asking import models_of, renderer
-from dreammake.steps._judging import ReadOptions, read_answer, reader_of, written_columns
+from dreammake.steps._judging import ReadOptions, reader_of, written_columns
 
 _DEEPER = "Rewrite the instruction below into one that is harder to follow, and that a person can still understand: "
 WAYS: Mapping[str, str] = {

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dreammake.core.judgement import Form
 from dreammake.core.options import Choice, Expression, Model, Text, Wrong
+from dreammake.core.readers import yes_or_no
 from dreammake.core.rows import Rows
 from dreammake.core.step import Columns, Look, Step, Work
 from dreammake.steps._asked_rows import asked
 from dreammake.steps._asking import models_of
-from dreammake.steps._judging import Form, Judgements, JudgingOptions
-from dreammake.steps._readers import yes_or_no
+from dreammake.steps._judging import Judgements, JudgingOptions
 from dreammake.steps._row_values import RowValues
 
 if TYPE_CHECKING:

@@ -9,14 +9,15 @@ from typing import Any
 
 from dreammake.core.engine import Answer, Failure, Reader
 from dreammake.core.fingerprint import canonical
+from dreammake.core.judgement import Form
 from dreammake.core.options import Bool, Models, Str, Text, Texts, Wrong
+from dreammake.core.readers import TIE, verdict
 from dreammake.core.rows import Rows
 from dreammake.core.step import Columns, Look, Step, Work
 from dreammake.core.values import Template
 from dreammake.steps._asked_rows import Question, Read, Row, asked, columns_after
 from dreammake.steps._asking import models_of, renderer
-from dreammake.steps._judging import ExplainedOptions, Form, Judging, written_columns
-from dreammake.steps._readers import TIE, verdict
+from dreammake.steps._judging import ExplainedOptions, Judging, written_columns
 
 
 class Judge(Step):

@@ -3,29 +3,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dreammake.core.options import Bool, Float, List, Text, Wrong
+from dreammake.core.judgement import Scale, score_form
+from dreammake.core.options import Bool, Float, Text, Wrong
 from dreammake.core.rows import Rows
 from dreammake.core.step import Columns, Look, Spooled, Step, Work
 from dreammake.steps._asked_rows import asked, columns_after
 from dreammake.steps._asking import models_of
-from dreammake.steps._judging import ExplainedOptions, Form, Judgements, written_columns
+from dreammake.steps._judging import ExplainedOptions, Judgements, written_columns
 from dreammake.steps._order import in_order, on_disk, order_of
-from dreammake.steps._readers import score
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-class Scale(List):
-    takes = "the lowest and the highest score, or None"
-
-    def check(self, value: Any) -> Any:
-        if value is None:
-            return None
-        match self.read(value):
-            case [int() | float() as low, int() | float() as high] if low < high:
-                return [low, high]
-        raise Wrong("`scale` takes the lowest and the highest score", "write `scale: [1, 10]`", "out-of-range")
 
 
 class Rank(Step):
@@ -87,10 +75,7 @@ def _check_threshold(options: Any) -> None:
 
 
 def _scores(options: Any, name: str, have: Sequence[str]) -> Judgements[float]:
-    low, high = options.scale or (None, None)
-    wanted = "one number" if low is None else f"one number from {low:g} to {high:g}"
-    limits = {} if low is None else {"minimum": low, "maximum": high}
-    form = Form("score", wanted, {"type": "number", **limits}, lambda text: score(text, low, high))
+    form = score_form(options.scale)
     least: float | None = options.threshold
     keeps = None if least is None else lambda value: value is not None and value >= least
     return Judgements(options, have, written_columns(name, options.explanation), form, keeps)

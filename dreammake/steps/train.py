@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from dreammake.core import hosted_model
 from dreammake.core.catalog import Catalog
 from dreammake.core.diagnostic import fail
 from dreammake.core.job import Put
+from dreammake.core.judgement import scores
 from dreammake.core.options import OptionSet, Wrong
 from dreammake.core.rows import Rows
 from dreammake.core.spelling import did_you_mean
 from dreammake.core.step import Columns, Look, RowError, Step, Work
 from dreammake.core.trainer import Trainer
+from dreammake.core.values import ModelSpec
 
 _MODEL_FILES = ("config.json", "adapter_config.json", hosted_model.FILE)
 
@@ -35,6 +37,9 @@ class _Training:
 
     def path(self, path: str) -> Path:
         return self.work.path(path)
+
+    def scores(self, judge: ModelSpec, questions: Sequence[str], scale: Sequence[float] | None) -> list[float | None]:
+        return scores(self.work.ask, judge, questions, scale, self.work.say)
 
     def progress(self, done: int, total: int | None = None, **measures: float) -> None:
         self.work.progress(done, total, **measures)
@@ -58,6 +63,7 @@ class Train(Step):
 
     named = "method"
     makes = "model"
+    model_option = "judge"
     last = True
     pure = False
     paper = "TrainHFFineTune, TrainHFDPO, TrainHFPPO, TrainHFRewardModel, TrainHFClassifier"

@@ -6,6 +6,7 @@ of its neighbours, of which Arrow's writer copies up to 63 bytes to fill its las
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ def tidy(array: pa.Array) -> pa.Array:
         return _tidy_struct(array)
     if types.is_list(array.type) or types.is_large_list(array.type):
         return _tidy_list(array)
+    if types.is_fixed_size_list(array.type):
+        return _tidy_fixed_list(array)
     if types.is_null(array.type) or isinstance(array.type, pa.BaseExtensionType):
         return array
     if array.null_count or types.is_boolean(array.type):
@@ -67,6 +70,22 @@ def _tidy_list(array: pa.ListArray) -> pa.Array:
     offsets = pa.concat_arrays([zero, ends])
     values = tidy(array.flatten())
     return kind.from_arrays(offsets, values, type=array.type, mask=array.is_null() if array.null_count else None)
+
+
+def _tidy_fixed_list(array: pa.FixedSizeListArray) -> pa.Array:
+    """Behind a null list stand nulls."""
+    import pyarrow as pa
+
+    size, kind = array.type.list_size, array.type.value_type
+    values = array.flatten()
+    if not array.null_count:
+        return pa.FixedSizeListArray.from_arrays(tidy(values), type=array.type)
+    pieces, done = [pa.nulls(0, kind)], 0
+    for there, run in groupby(array.is_valid().to_pylist()):
+        count = size * sum(1 for _ in run)
+        pieces.append(values.slice(done, count) if there else pa.nulls(count, kind))
+        done += count if there else 0
+    return pa.FixedSizeListArray.from_arrays(tidy(pa.concat_arrays(pieces)), type=array.type, mask=array.is_null())
 
 
 def _all(count: int) -> pa.Array:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dreammake.core.judgement import told
 from dreammake.core.options import OptionSet
 from dreammake.core.secrets import SECRETS
 from dreammake.core.values import to_json
@@ -90,7 +91,7 @@ def write_log(
     if (picture := _curves.draw(kept)) is not None:
         (folder / "training_curves.svg").write_text(picture, encoding="utf-8")
     declared = type(options).declared()
-    resolved = {name: to_json(options[name]) for name, option in declared.items() if option.result}
+    resolved = {name: to_json(told(options[name])) for name, option in declared.items() if option.result}
     versions = {name: version(name).partition("+")[0] for name in libraries}
     document = {"method": method, **facts, "options": SECRETS.hide_in(resolved), "libraries": versions}
     (folder / "training.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

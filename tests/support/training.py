@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dreammake.core.judgement import scores
 from dreammake.core.options import OptionSet
 from dreammake.core.rows import Rows, from_dicts
 from dreammake.core.step import RowError
-from dreammake.core.values import Function, Template
+from dreammake.core.values import Function, ModelSpec, Template
 from dreammake.trainers.sft import Sft
+from tests.support.asking import asker_in
 from tests.support.small_model import small_model
 
 PAIRS = [{"question": f"What is {n} and {n}?", "answer": f"It is {2 * n}."} for n in range(16)]
@@ -47,6 +50,12 @@ class Training:
 
     def path(self, path: str) -> Path:
         return self.folder.parent / path
+
+    def scores(
+        self, judge: ModelSpec, questions: Sequence[str], scale: Sequence[float] | None
+    ) -> Sequence[float | None]:
+        with closing(asker_in(self.folder.parent)) as asker:
+            return scores(asker.ask, judge, questions, scale, self.say)
 
     def say(self, line: str) -> None:
         self.lines.append(line)

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dreammake.core.diagnostic import fail
-from dreammake.core.options import Functions, List, OptionSet, Paths, Text
+from dreammake.core.judgement import Scale
+from dreammake.core.options import Functions, List, Model, OptionSet, Paths, Text
 from dreammake.core.step import Columns
-from dreammake.core.trainer import Training
+from dreammake.core.trainer import Size, Training
+from dreammake.core.values import Template
 from dreammake.trainers import _adapter, _base_model
+from dreammake.trainers._online.completions import most_completions
+from dreammake.trainers._online.judge import BESIDE
 from dreammake.trainers._online.prompts import Prompts, dataset_of_prompts, room_for_prompt
 from dreammake.trainers._online.rewards import Reward, Values, check_rewards, names_of, rewards_of
 from dreammake.trainers._torch_trainer import TorchTrainer
@@ -19,6 +23,15 @@ from dreammake.trainers._tuning import Base, Rounds, Start, Tuning, check_tuning
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import Trainer, TrainingArguments
+
+JUDGE_PROMPT = """\
+How good is the response to the prompt? It should be true, and do what the prompt asks for, and nothing else.
+
+Prompt:
+{{ prompt }}
+
+Response:
+{{ completion }}"""
 
 Config = TypeVar("Config", bound="TrainingArguments")
 
@@ -38,8 +51,23 @@ class Prompting(OptionSet):
         "Models that say it: targets of `train reward`, or any sequence classification model with one label.",
         default=None,
     )
+    judge = Model(
+        "A declared model that is asked for a score of each completion. An answer that holds no score, or several, is "
+        "asked for again, and then no reward.",
+        default=None,
+    )
+    judge_prompt = Text(
+        "What the judge is asked, over the columns, `prompt` and `completion`. On which scale it scores, and how it is "
+        "to answer, is added.",
+        beside=BESIDE,
+        default=Template(JUDGE_PROMPT),
+    )
+    judge_scale = Scale(
+        "The judge's lowest and highest score: told to it, and no other is read. None: any number.", default=[1, 10]
+    )
     reward_weights = List(
-        "How much each reward counts, the functions first and then the models; None: each counts 1.", default=None
+        "How much each reward counts, the functions first, then the models, then the judge; None: each counts 1.",
+        default=None,
     )
 
 
@@ -55,6 +83,10 @@ class OnlineTrainer(TorchTrainer):
         method = cls.__name__.lower()
         check_rewards(method, options)
         check_tuning(method, options)
+
+    @classmethod
+    def judged(cls, options: OptionSet, size: Size) -> int | None:
+        return most_completions(options, size)
 
     def train(self, options: Any, training: Training) -> None:
         prompts = {"train": Prompts(options, training.train)}

@@ -1,4 +1,4 @@
-"""Rewards: what a completion is worth, by functions of the user's and by reward models.
+"""Rewards: what a completion is worth, by functions of the user's, by reward models, and by a judge.
 
 A function takes what it names. In its row form, the `completion` of one row, and any of `prompt`, `row` (a dict of
 all columns) and the columns; it returns a number, or None where it has nothing to say. In its batch form, which has a
@@ -85,9 +85,11 @@ class FunctionReward:
 
 def check_rewards(method: str, options: OptionSet) -> None:
     """Is there a reward, and a weight for each? Raises Wrong."""
-    count = len(options["reward"] or ()) + len(options["reward_model"] or ())
+    count = len(options["reward"] or ()) + len(options["reward_model"] or ()) + (options["judge"] is not None)
+    if options["judge"] is None:
+        _check_without_judge(options)
     if not count:
-        hint = 'say `reward: "rewards.py:function"`, or `reward_model: input.reward`'
+        hint = 'say `reward: "rewards.py:function"`, `reward_model: input.reward`, or `judge:` with a model'
         raise Wrong(f"`train {method}` has no reward to learn from", hint, "missing-option")
     weights = options["reward_weights"]
     if weights is None:
@@ -96,19 +98,24 @@ def check_rewards(method: str, options: OptionSet) -> None:
         raise Wrong("`reward_weights` takes a list of numbers")
     if len(weights) != count:
         said = f"`reward_weights` has {len(weights)} numbers, and there {'is' if count == 1 else 'are'} {count} reward"
-        hint = "give one for each: the functions of `reward` first, then the models of `reward_model`"
+        hint = "give one for each: the functions of `reward` first, then the models of `reward_model`, then the `judge`"
         raise Wrong(said + ("" if count == 1 else "s"), hint, "out-of-range")
 
 
+def _check_without_judge(options: OptionSet) -> None:
+    for name in ("judge_prompt", "judge_scale"):
+        if options[name] != options.declared()[name].default:
+            raise Wrong(f"`{name}` says how a judge is asked, and there is none", "add `judge:`", "missing-option")
+
+
 def rewards_of(options: OptionSet, columns: Sequence[str], training: Training) -> list[Reward]:
-    """The functions, then the models, each ready to be called."""
-    functions: list[Reward] = [FunctionReward(one, columns, training) for one in options["reward"] or ()]
-    paths = options["reward_model"] or ()
-    if not paths:
-        return functions
+    """The functions, then the models, then the judge, each ready to be called."""
+    from dreammake.trainers._online.judge import JudgeReward
     from dreammake.trainers._online.reward_model import ModelReward
 
-    return functions + [ModelReward(path, options["dtype"], training) for path in paths]
+    rewards: list[Reward] = [FunctionReward(one, columns, training) for one in options["reward"] or ()]
+    rewards += [ModelReward(path, options["dtype"], training) for path in options["reward_model"] or ()]
+    return rewards if options["judge"] is None else [*rewards, JudgeReward(options, columns, training)]
 
 
 def combined(values: Sequence[Values], weights: Sequence[float] | None) -> list[float]:

@@ -1,7 +1,8 @@
 """Runs a training in processes of its own, its ranks, one a GPU, and none of them outlives it.
 
-This process reads the rows once and puts them down as Arrow files, starts the ranks (`rank`), and passes on what they
-say. There is no launcher and no port to choose: the ranks meet at a file. A rank that fails takes the others with it.
+This process reads the rows once and puts them down as Arrow files, starts the ranks (`rank`), passes on what they say,
+and asks a judge for them. There is no launcher and no port to choose: the ranks meet at a file. A rank that fails takes
+the others with it.
 
     launch/order.json      what to train: method, options, base, columns, paths
     launch/train-0.arrow   the rows, a file for each run of batches of one schema
@@ -26,11 +27,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from dreammake.core.diagnostic import Diagnostic, DreamError, fail
+from dreammake.core.judgement import told
 from dreammake.core.options import OptionSet
 from dreammake.core.rows import Rows
 from dreammake.core.step import RowError
 from dreammake.core.trainer import Trainer, Training
-from dreammake.core.values import to_json
+from dreammake.core.values import ModelSpec, models_in, to_json
 
 CPU_RANKS = "DREAMMAKE_CPU_RANKS"
 """So many processes on the CPU stand for GPUs: for tests, and to try a Dreamfile where there is no GPU."""
@@ -53,7 +55,7 @@ def launch(method: type[Trainer], options: OptionSet, training: Training, count:
         _write_order(method, options, training, folder)
         with ExitStack() as stack:
             ranks = [stack.enter_context(_Rank.start(number, count, folder, strategy)) for number in range(count)]
-            _follow(ranks, training)
+            _follow(ranks, _Parent(training, {judge.name: judge for judge in models_in([*options.values.values()])}))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -61,7 +63,7 @@ def launch(method: type[Trainer], options: OptionSet, training: Training, count:
 def _write_order(method: type[Trainer], options: OptionSet, training: Training, folder: Path) -> None:
     order = {
         "method": [method.__module__, method.__qualname__],
-        "options": to_json(options.values),
+        "options": to_json({name: told(value) for name, value in options.values.items()}),
         "train": _put_down(training.train, folder, "train"),
         "eval": None if training.eval is None else _put_down(training.eval, folder, "eval"),
         "folder": str(training.folder),
@@ -90,38 +92,42 @@ def _put_down(rows: Rows, folder: Path, name: str) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Rank:
-    """One running process of a training, and the lines that it sends."""
+    """One running process of a training, the lines that it sends, and those that it is sent."""
 
     number: int
     process: subprocess.Popen[bytes]
     said: IO[bytes]
+    told: IO[bytes]
     failure: Mapping[str, Any] | None = None
     began: bytearray = field(default_factory=bytearray)
 
     @classmethod
     def start(cls, number: int, count: int, folder: Path, strategy: str) -> _Rank:
-        ours, theirs = os.pipe()
+        said, says = os.pipe()
+        hears, told = os.pipe()
         command = [
             sys.executable,
             "-P",
             "-m",
             "dreammake.trainers._processes.rank",
             str(folder),
-            str(theirs),
+            str(says),
+            str(hears),
             str(os.getpid()),
         ]
         try:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                pass_fds=(theirs,),
+                pass_fds=(says, hears),
                 env={**os.environ, **_environment(number, count, strategy)},
                 # A group of its own, so that what it starts can be ended with it.
                 process_group=0,
             )
         finally:
-            os.close(theirs)
-        return cls(number, process, os.fdopen(ours, "rb", buffering=0))
+            os.close(says)
+            os.close(hears)
+        return cls(number, process, os.fdopen(said, "rb", buffering=0), os.fdopen(told, "wb"))
 
     def __enter__(self) -> _Rank:
         return self
@@ -132,6 +138,8 @@ class _Rank:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.said.close()
+        with suppress(BrokenPipeError):
+            self.told.close()
 
     def read(self) -> Iterator[Mapping[str, Any]] | None:
         """The messages that came, or None after the last one."""
@@ -141,6 +149,20 @@ class _Rank:
         *lines, rest = bytes(self.began + data).split(b"\n")
         self.began[:] = rest
         return (json.loads(line) for line in lines)
+
+    def answer(self, message: Mapping[str, Any]) -> None:
+        """Send one line. A rank that is gone hears nothing; that it is, shows where it is read from."""
+        with suppress(BrokenPipeError):
+            self.told.write(json.dumps(message).encode() + b"\n")
+            self.told.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    """What this process does for the ranks: they are heard by `training`, and ask the `judges`, by name, through it."""
+
+    training: Training
+    judges: Mapping[str, ModelSpec]
 
 
 def _environment(number: int, count: int, strategy: str) -> dict[str, str]:
@@ -165,7 +187,7 @@ def _environment(number: int, count: int, strategy: str) -> dict[str, str]:
     return environment
 
 
-def _follow(ranks: Sequence[_Rank], training: Training) -> None:
+def _follow(ranks: Sequence[_Rank], parent: _Parent) -> None:
     """Pass on what the ranks say until all have ended well. Raises DreamError when one has not."""
     with selectors.DefaultSelector() as selector:
         for rank in ranks:
@@ -173,26 +195,27 @@ def _follow(ranks: Sequence[_Rank], training: Training) -> None:
         until: float | None = None
         while selector.get_map() and (until is None or time.monotonic() < until):
             for key, _ in selector.select(None if until is None else max(0.0, until - time.monotonic())):
-                if not _hear(key.data, training):
+                if not _hear(key.data, parent):
                     selector.unregister(key.fileobj)
                 if key.data.failure is not None and until is None:
                     until = time.monotonic() + GRACE
     failed = [rank for rank in ranks if rank.failure is not None]
     if failed:
-        _fail(min(failed, key=_guilt), len(ranks), training)
+        _fail(min(failed, key=_guilt), len(ranks), parent.training)
 
 
-def _hear(rank: _Rank, training: Training) -> bool:
+def _hear(rank: _Rank, parent: _Parent) -> bool:
     """Pass on what a rank says now. False where it has ended."""
     messages = rank.read()
     for message in messages or ():
-        _pass_on(message, rank, training)
+        _pass_on(message, rank, parent)
     if messages is None and rank.process.wait() and rank.failure is None:
         rank.failure = {"killed": -rank.process.returncode}
     return messages is not None
 
 
-def _pass_on(message: Mapping[str, Any], rank: _Rank, training: Training) -> None:
+def _pass_on(message: Mapping[str, Any], rank: _Rank, parent: _Parent) -> None:
+    training = parent.training
     match message:
         case {"say": line}:
             training.say(line)
@@ -202,6 +225,8 @@ def _pass_on(message: Mapping[str, Any], rank: _Rank, training: Training) -> Non
             training.progress(done, total, **measures)
         case {"error": fields}:
             training.error(RowError(**fields))
+        case {"questions": questions, "judge": name, "scale": scale}:
+            rank.answer({"scores": list(training.scores(parent.judges[name], questions, scale))})
         case {"failed": failure}:
             rank.failure = failure
 

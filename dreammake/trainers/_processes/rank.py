@@ -1,4 +1,7 @@
-"""One process of a training: `python -m dreammake.trainers._processes.rank FOLDER PIPE PARENT`. `launch` starts it."""
+"""One process of a training: `python -m dreammake.trainers._processes.rank FOLDER SAYS HEARS PARENT`.
+
+`launch` starts it: it writes to the file descriptor SAYS, and reads answers from HEARS.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.rows import Rows
 from dreammake.core.step import RowError
-from dreammake.core.values import from_json
+from dreammake.core.values import ModelSpec, from_json
 from dreammake.trainers._processes import ranks
 from dreammake.trainers._torch_trainer import TorchTrainer
 
@@ -42,9 +45,18 @@ class _RankTraining:
     gpus: int
     root: Path
     pipe: IO[str]
+    answers: IO[str]
 
     def path(self, path: str) -> Path:
         return self.root / path
+
+    def scores(self, judge: ModelSpec, questions: Sequence[str], scale: Sequence[float] | None) -> list[float | None]:
+        """For the first rank alone: the process that started it asks, with its own options of the judge."""
+        self._send({"questions": list(questions), "judge": judge.name, "scale": scale})
+        answer = self.answers.readline()
+        if not answer:
+            os._exit(1)  # that process is gone, and nobody is left to be told of it
+        return json.loads(answer)["scores"]  # type: ignore[no-any-return]
 
     def progress(self, done: int, total: int | None = None, **measures: float) -> None:
         self._send({"progress": [done, total, measures]})
@@ -68,7 +80,7 @@ def send(pipe: IO[str], message: Mapping[str, Any]) -> None:
     pipe.flush()
 
 
-def main(folder: Path, pipe: IO[str], parent: int) -> int:
+def main(folder: Path, pipe: IO[str], answers: IO[str], parent: int) -> int:
     """Do the order that lies in `folder`. Gives the exit status."""
     _die_with(parent)
     try:
@@ -76,7 +88,7 @@ def main(folder: Path, pipe: IO[str], parent: int) -> int:
         module, name = order["method"]
         method: type[TorchTrainer] = getattr(import_module(module), name)
         _meet(folder / "meeting")
-        training = _training(order, folder, pipe)
+        training = _training(order, folder, pipe, answers)
         method().train_here(method.Options(from_json(order["options"])), training)
     except ranks.OtherRankDone:
         pass
@@ -124,7 +136,7 @@ def _pretend_gpus() -> None:
     PartialState._prepare_backend = lambda *_: ("gloo", DistributedType.MULTI_GPU)
 
 
-def _training(order: Mapping[str, Any], folder: Path, pipe: IO[str]) -> _RankTraining:
+def _training(order: Mapping[str, Any], folder: Path, pipe: IO[str], answers: IO[str]) -> _RankTraining:
     base = Path(order["base"])
     return _RankTraining(
         train=_rows(order["train"], folder),
@@ -135,6 +147,7 @@ def _training(order: Mapping[str, Any], folder: Path, pipe: IO[str]) -> _RankTra
         gpus=order["gpus"],
         root=Path(order["root"]),
         pipe=pipe,
+        answers=answers,
     )
 
 
@@ -163,8 +176,9 @@ def _failure(error: BaseException) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    with os.fdopen(int(sys.argv[2]), "w", encoding="utf-8") as pipe_:
-        status = main(Path(sys.argv[1]), pipe_, int(sys.argv[3]))
+    says, hears = map(int, sys.argv[2:4])
+    with os.fdopen(says, "w", encoding="utf-8") as pipe_, os.fdopen(hears, encoding="utf-8") as answers_:
+        status = main(Path(sys.argv[1]), pipe_, answers_, int(sys.argv[4]))
     # No orderly end: what torch and its peers tear down at exit may hang, and all is written.
     sys.stdout.flush()
     sys.stderr.flush()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from torch import nn
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class OtherRankDone(BaseException):
@@ -66,6 +67,21 @@ def of_first(find: Callable[[], T]) -> T:
     found = [find() if is_first() else None]
     torch.distributed.broadcast_object_list(found, src=0)
     return found[0]  # type: ignore[return-value]
+
+
+def through_first(mine: Sequence[T], answer: Callable[[list[T]], Sequence[U]]) -> Sequence[U]:
+    """What `answer` gives for each of `mine`: the first rank calls it, once for what all ranks bring, in their order.
+
+    All ranks call it, as often as each other."""
+    if count() == 1:
+        return answer([*mine])
+    import torch
+
+    brought: list[Any] = [None] * count()
+    torch.distributed.all_gather_object(brought, [*mine])
+    answers = of_first(lambda: answer([one for part in brought for one in part]))
+    start = sum(map(len, brought[: torch.distributed.get_rank()]))
+    return answers[start : start + len(mine)]
 
 
 def gather(model: nn.Module) -> None:

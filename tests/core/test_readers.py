@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dreammake.steps._readers import score, verdict, yes_or_no
+from dreammake.core.readers import score, verdict, yes_or_no
 
 REFUSAL = "I'm sorry, but as an AI language model I cannot answer that."
 
