@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, Literal
 
 from dreammake.core import fingerprint
@@ -65,9 +66,9 @@ def shared_of(rule: Rule, disk: Disk, catalog: Catalog) -> Shared:
     found: list[Ingredient] = []
     for step in rule.steps:
         found += _versions(step, catalog)
-        for setting in _in_order(step):
-            found += _of_setting(step, setting, setting.value)
-        found += _defaults(step)
+        options = [item for setting in _in_order(step) for item in _of_setting(step, setting, setting.value)]
+        # In one order, so that a default that is written out changes nothing.
+        found += sorted([*options, *_defaults(step)], key=attrgetter("where"))
         found += _of_functions(step, disk)
     if rule.steps and rule.steps[-1].kind.last and len(rule.outputs) > 1:
         found.append(Ingredient("outputs", "option", [output.name for output in rule.outputs]))
@@ -88,9 +89,8 @@ def recipe_of(rule: Rule, shared: Shared, names: Names) -> Recipe:
 
 def _sealed(item: Ingredient) -> Ingredient:
     """The ingredient without secrets: what stands in their place changes when they do."""
-    if not SECRETS:
-        return item
-    return replace(item, value=SECRETS.seal_in(item.value), shown=SECRETS.seal_in(item.shown))
+    value, shown = SECRETS.seal_in(item.value), SECRETS.seal_in(item.shown)
+    return item if (value, shown) == (item.value, item.shown) else replace(item, value=value, shown=shown)
 
 
 def _in_order(step: StepDecl) -> list[Setting]:
@@ -107,8 +107,10 @@ def function_of(step: StepDecl) -> str | None:
 
 
 def check_functions(step: StepDecl, disk: Disk) -> None:
-    """Is each function there that an option names? Raises DreamError."""
-    if any(isinstance(setting.option, Functions) for setting in step.settings.values()):
+    """Is each function there that the step names? Raises DreamError."""
+    if function_of(step) is not None or any(
+        isinstance(setting.option, Functions) for setting in step.settings.values()
+    ):
         _of_functions(step, disk)
 
 
@@ -158,7 +160,7 @@ def _defaults(step: StepDecl) -> Iterator[Ingredient]:
 
 
 def _of_setting(step: StepDecl, setting: Setting, value: Any) -> Iterator[Ingredient]:
-    if not setting.option.result or value is PER_JOB:
+    if not setting.option.result or value is PER_JOB or (value is None and setting.option.default is None):
         return
     where = step.label if setting.name == step.kind.value else f"{step.label}.{setting.name}"
     if isinstance(value, Function):  # nearest(input.shots, model=...)

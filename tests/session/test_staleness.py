@@ -78,8 +78,22 @@ def test_a_second_build_does_nothing(chain: Project) -> None:
             'model: teacher\n        system: "Be brief."',
             'system: "Be brief."\n        model: teacher',
         ),
+        ('load: "raw.csv"', 'load: "raw.csv"\n        header: True\n        split: None'),
+        ('system: "Be brief."', 'system: "Be brief."\n        on_error: "fail"\n        n: 1'),
     ],
-    ids=["docstring", "rule name", "model name", "layout", "quotes", "unused config", "transport", "settings", "order"],
+    ids=[
+        "docstring",
+        "rule name",
+        "model name",
+        "layout",
+        "quotes",
+        "unused config",
+        "transport",
+        "settings",
+        "order",
+        "defaults",
+        "more defaults",
+    ],
 )
 def test_what_cannot_change_the_result_makes_nothing_stale(chain: Project, old: str, new: str) -> None:
     chain.edit(old, new)
