@@ -23,6 +23,7 @@ from pathlib import Path
 import build_tools
 import data_steps
 import local_models
+import meanings
 import prompts
 import publishing
 import training
@@ -34,6 +35,7 @@ _TITLES = {
     "build_tools": "Build tools",
     "jobs": "What a job costs",
     "data_steps": "Data steps",
+    "meanings": "Steps over meanings",
     "prompts": "Prompts",
     "local_models": "Models on this machine",
     "training": "Training",
@@ -91,6 +93,8 @@ def _cases(group: str, folder: Path, arguments: argparse.Namespace) -> Iterator[
         return build_tools.job_cases(folder, arguments.size, arguments.runs, arguments.tools)
     if group == "prompts":
         return prompts.cases(folder, arguments.rows, arguments.runs)
+    if group == "meanings":
+        return meanings.cases(folder, arguments.rows, arguments.runs)
     if group == "local_models":
         return local_models.cases(folder, arguments.runs)
     if group == "training":

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
 ENVIRONMENTS = Path(__file__).parents[1] / "build" / "bench-envs"
@@ -32,6 +33,18 @@ def _installed(tool: str) -> list[str] | None:
         if subprocess.run(pip, check=False).returncode:
             return None
     return [str(program)]
+
+
+def python_with(name: str, packages: Sequence[str]) -> str | None:
+    """A Python that has these packages, in an environment of its own; None where they cannot be had."""
+    python = ENVIRONMENTS / name / "bin" / "python"
+    ready = ENVIRONMENTS / name / "ready"
+    if not ready.exists():
+        venv.create(ENVIRONMENTS / name, with_pip=True)
+        if subprocess.run([str(python), "-m", "pip", "install", "-q", *packages], check=False).returncode:
+            return None
+        ready.touch()
+    return str(python)
 
 
 def version_of(tool: str) -> str:

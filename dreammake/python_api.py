@@ -119,6 +119,7 @@ class Dreamfile:
         budget: float | None = None,
         offline: bool = False,
         pools: Mapping[str, int] = NOTHING,
+        executor: str | None = None,
         show: Show | None = None,
     ) -> Build:
         """Build what is missing or stale behind the targets (none: `all`). Raises DreammakeError where a job fails; a
@@ -126,6 +127,7 @@ class Dreamfile:
         words = [*targets, *_build_words(exclude, force, offline)]
         words += ["--keep-going"] * keep_going
         words += [] if jobs is None else ["--jobs", str(jobs)]
+        words += [] if executor is None else ["--executor", executor]
         words += [] if budget is None else ["--budget", str(budget)]
         words += [word for name, size in pools.items() for word in ("--pool", f"{name}={size}")]
         built: list[str] = []

@@ -65,6 +65,9 @@ def test_plan_build_and_read(dreamfile: Dreamfile) -> None:
     assert dreamfile.plan("data/words").todo == ()
     assert dreamfile.build("data/words").built == ()
     assert dreamfile.build("data/words", force=True).built == ("data/words",)
+    assert dreamfile.build("data/words", executor="local").fresh == 2
+    with pytest.raises(DreammakeError, match="no executor `cloud`"):
+        dreamfile.build("data/words", force=True, executor="cloud")
 
 
 def test_config_is_overridden_by_values(dreamfile: Dreamfile) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from dreammake.cli.common import add_json, add_place, session_of
 from dreammake.store import seal
+
+if TYPE_CHECKING:
+    from dreammake.core.diagnostic import Diagnostic
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +95,7 @@ def _dry_run(arguments: argparse.Namespace) -> int:
     from dreammake.display.plan_json import plan_document
     from dreammake.display.plan_text import draw_plan
     from dreammake.session.estimating import estimates
+    from dreammake.session.pools import pools_here, shortages
 
     session = session_of(arguments)
     session.retries_failed_rows = not arguments.offline
@@ -105,7 +110,17 @@ def _dry_run(arguments: argparse.Namespace) -> int:
         from dreammake.cli.terminal import style_of, width_of
 
         print(draw_plan(plan, prompts, style=style_of(sys.stdout), width=width_of(sys.stdout)))
+    _warn_of(shortages(plan, pools_here(_jobs(arguments), _pools(arguments))))
     return 1 if arguments.check and plan.todo else 0
+
+
+def _warn_of(warnings: Sequence[Diagnostic]) -> None:
+    from dreammake.cli.terminal import colour_of, width_of
+    from dreammake.display.excerpt import draw_all
+
+    if warnings:
+        text = draw_all(warnings, colour=colour_of(sys.stderr), width=width_of(sys.stderr))
+        print(f"\n{text}", file=sys.stderr)
 
 
 def _build(arguments: argparse.Namespace) -> int:

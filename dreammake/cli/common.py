@@ -39,12 +39,10 @@ def session_of(arguments: argparse.Namespace) -> Any:
 
 
 def path_of(session: Any, target: str) -> str:
-    """The path that a word names: itself, or the only output of the rule of that name."""
-    wanted: str = target.rstrip("/")
-    rule = session.dreamfile.rules.get(wanted)
-    if rule is not None and len(rule.outputs) == 1 and rule.outputs[0].literal:
-        return str(rule.outputs[0].literal)
-    return wanted
+    """The path that a word names: itself, or the only output of the rule of that name. Raises DreamError."""
+    from dreammake.plan.selection import path_named
+
+    return path_named(session.dreamfile, target)
 
 
 def overrides_of(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -54,13 +54,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _folder(session: Any, target: str) -> Path:
-    """Where the target lies. Raises DreamError where it is not there."""
+    """Where the target lies. Raises DreamError where it is not there, or no dataset."""
+    from dreammake.store.dataset import is_dataset
+
     place: Path = session.disk.locate(target)
     if not place.exists():
         known = {output.literal for one in session.dreamfile.rules.values() for output in one.outputs if output.literal}
         if target in known:
             fail("not-built", f"`{target}` is not built yet", hint=f"build it: dreammake {target}")
         fail("unknown-target", f"there is no `{target}`", hint=did_you_mean(target, known))
+    if not is_dataset(place):
+        fail("wrong-kind", f"`{target}` is no dataset: it has no rows", hint="compare a dataset that it was made from")
     return place
 
 

@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dreammake.session.bundling import export
 
     session = session_of(arguments)
+    session.retries_failed_rows = False  # what is built goes along as it is
     found = export(
         session,
         new_file(arguments.bundle, overwrite=arguments.overwrite),
@@ -48,7 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
 def new_file(name: str, *, overwrite: bool) -> Path:
     """A file that can be written. Raises DreamError `file-exists`, `no-such-file`."""
     path = Path(name)
-    if path.is_dir() or (path.exists() and not overwrite):
+    if path.is_dir():
+        fail("file-exists", f"`{name}` is a folder", hint="choose another name")
+    if path.exists() and not overwrite:
         fail("file-exists", f"`{name}` is there already", hint="choose another name, or say --overwrite")
     if not path.parent.is_dir():
         fail("no-such-file", f"there is no folder `{path.parent}`", hint="make it first")

@@ -9,6 +9,7 @@ from dreammake.cli.common import add_json, add_place, session_of
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="only these and what they need (all)")
+    parser.add_argument("--offline", action="store_true", help="ask the Hub for no commits")
     add_place(parser)
     add_json(parser)
 
@@ -19,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dreammake.store.pinned_file import NAME, write_pinned
 
     session = session_of(arguments)
-    found = pinned(session, arguments.targets)
+    found = pinned(session, arguments.targets, asks=not arguments.offline)
     written = write_pinned(found, session.place.root / NAME)
     if arguments.json:
         from dreammake.display.json_lines import document

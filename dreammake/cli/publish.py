@@ -9,6 +9,9 @@ from typing import Any
 from dreammake.cli.common import add_json, add_place, session_of
 from dreammake.core.diagnostic import fail
 
+NOBODY_TO_ASK = ("no-hub-token", "hub-offline", "hub-unreachable")
+"""Errors that a dry run does without the Hub for."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", help="a target's path, or the name of a rule without wildcards")
@@ -24,23 +27,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from dreammake.session.publishable import find
+    from dreammake.session.publishable import find, kind_of, repository_of
     from dreammake.session.publishing import Publishing
 
     session = session_of(arguments)
+    session.retries_failed_rows = not (arguments.dry_run or arguments.no_build)
     try:
         wanted = find(session, arguments.target)
-        repository = _repository(arguments, session, wanted, arguments.to)
+        repository = repository_of(session, wanted, arguments.to, arguments.revision, pull_request=arguments.create_pr)
         compared = _sign_in(repository, arguments.dry_run)
         if wanted.stale:
             if code := _build(arguments, session, wanted.stale):
                 return code
             wanted = find(session, arguments.target)
-            repository = _repository(arguments, session, wanted, repository.name)
+            repository.kind = kind_of(session, wanted.job)  # where it was not known before
         publishing = Publishing(session, wanted, repository)
         if arguments.dry_run:
             with publishing.rehearsed(compared=compared) as ready:
-                _show_dry_run(arguments, repository, ready)
+                _show_dry_run(arguments, repository, ready, compared)
             return 0
         sent = _say_nothing if arguments.json else _say_sent
         with publishing.prepared(private=arguments.private, sent=sent) as ready:
@@ -52,12 +56,6 @@ def run(arguments: argparse.Namespace) -> int:
         session.close()
 
 
-def _repository(arguments: argparse.Namespace, session: Any, wanted: Any, name: str | None) -> Any:
-    from dreammake.session.publishable import repository_of
-
-    return repository_of(session, wanted, name, arguments.revision, pull_request=arguments.create_pr)
-
-
 def _sign_in(repository: Any, dry_run: bool) -> bool:
     """Before a long build: may it be sent at all? A dry run asks the Hub only where it may."""
     from dreammake.core.diagnostic import DreamError
@@ -65,7 +63,7 @@ def _sign_in(repository: Any, dry_run: bool) -> bool:
     try:
         repository.sign_in()
     except DreamError as error:
-        if dry_run and error.diagnostics[0].code in ("no-hub-token", "hub-offline"):
+        if dry_run and error.diagnostics[0].code in NOBODY_TO_ASK:
             return False
         raise
     return True
@@ -105,14 +103,15 @@ def _say_nothing(content: Any) -> None:
     """Only the document is wanted."""
 
 
-def _show_dry_run(arguments: argparse.Namespace, repository: Any, ready: Any) -> None:
+def _show_dry_run(arguments: argparse.Namespace, repository: Any, ready: Any, compared: bool) -> None:
     from dreammake.display.publish_text import draw_listing
 
     if arguments.json:
         _print_document({**_told(repository, ready), "readme": ready.readme})
         return
     print(draw_listing(_source(ready), repository.url, ready.listing()))
-    print(f"\n{ready.readme}\nnothing was sent")
+    unasked = "" if compared else ", and the Hub was not asked what it holds"
+    print(f"\n{ready.readme}\nnothing was sent{unasked}")
 
 
 def _show_sending(arguments: argparse.Namespace, repository: Any, ready: Any) -> None:

@@ -25,7 +25,8 @@ class Exported:
 @dataclass(frozen=True, slots=True)
 class Imported:
     """`same` was here already and holds the same; `overwritten` held something else. `code` is what a build of it runs:
-    Python files, and commands by their rules. `words` and `config` are what the bundle was made with."""
+    Python files, and commands by their rules. `unset` are variables that its Dreamfile reads by `env()`, and that are
+    not set here. `words` and `config` are what the bundle was made with."""
 
     file: Path
     files: Sequence[str] = ()
@@ -35,6 +36,7 @@ class Imported:
     answers: int = 0
     new_answers: int = 0
     code: Sequence[str] = ()
+    unset: Sequence[str] = ()
     words: Sequence[str] = ()
     config: Mapping[str, Any] = NOTHING
     dreamfile: str = ""

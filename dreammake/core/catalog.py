@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import importlib
 import os
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
+
+from dreammake.core.diagnostic import DreamError, fail
+from dreammake.core.span import Span
 
 Group = Literal["steps", "models", "trainers", "executors"]
 
@@ -22,15 +26,23 @@ _EMBEDDER_OF = {"api": "_openai_embeddings"}
 
 
 class Catalog:
-    """Finds the class behind a name; `find` gives None for an unknown one."""
+    """Finds the class behind a name."""
 
     @cache  # noqa: B019 - one catalog lives as long as the program
     def find(self, group: Group, name: str) -> Any:
+        """None for an unknown name. Raises DreamError `broken-plugin`."""
         file = _FILE_OF.get(name, name)
         if file in self._files(group) and name not in _FILE_OF.values():
             return _class_of(importlib.import_module(f"dreammake.{group}.{file}"))
         point = self._plugins(group).get(name)
-        return point.load() if point is not None else None
+        return _loaded(point) if point is not None else None
+
+    def find_at(self, group: Group, name: str, place: Span) -> Any:
+        """The same for a word of a Dreamfile, whose place an error has."""
+        try:
+            return self.find(group, name)
+        except DreamError as error:
+            raise DreamError(replace(error.diagnostics[0], span=place)) from error
 
     def embedder(self, name: str) -> Any | None:
         """The class that makes embeddings with the engine of a name; None where it makes none, or is unknown."""
@@ -54,6 +66,22 @@ class Catalog:
         from importlib.metadata import entry_points
 
         return {point.name: point for point in entry_points(group=f"dreammake.{group}")}
+
+
+def _loaded(point: Any) -> Any:
+    """The class of a plug-in, whose code is as good as its author."""
+    try:
+        found = point.load()
+    except Exception as error:
+        _broken(point, f"{type(error).__name__}: {error}")
+    if not hasattr(found, "Options"):
+        _broken(point, f"`{point.attr}` declares no Options")
+    return found
+
+
+def _broken(point: Any, why: str) -> NoReturn:
+    message = f"the plug-in `{point.name}` cannot be loaded from {point.value}: {why}"
+    fail("broken-plugin", message, hint=f"mend the package {point.dist.name}, or uninstall it")
 
 
 def _class_of(module: Any) -> Any:

@@ -40,6 +40,14 @@ def features_of(schema: pa.Schema) -> dict[str, Any]:
     return {field.name: _own(field) or feature_of(field.type) for field in schema}
 
 
+def kind_of(field: pa.Field) -> str:
+    """A column's kind as a reader is told: `Image`, `ClassLabel`, else its Arrow type."""
+    match _own(field):
+        case {"_type": str(kind)} if kind not in ("Value", "List", "LargeList"):
+            return kind
+    return str(field.type)
+
+
 def for_stream(schema: pa.Schema) -> pa.Schema:
     """A file's schema as one for a stream: features that are more than their type stand in their fields."""
     import pyarrow as pa

@@ -25,12 +25,14 @@ _LASTING = ("unclear-answer", "context-overflow")
 _SHOWN = 60
 
 
-class Ask(Protocol):
-    """Asks a model, as `core.step.Work.ask` does."""
+class Asking(Protocol):
+    """What a judge is asked through: a part of `core.step.Work`."""
 
-    def __call__(
-        self, model: ModelSpec, requests: Iterable[Request], reader: Reader | None = None
-    ) -> Iterator[Answer]: ...
+    def ask(self, model: ModelSpec, requests: Iterable[Request], reader: Reader | None = None) -> Iterator[Answer]: ...
+
+    def say(self, line: str) -> None: ...
+
+    def tell(self, line: str) -> None: ...
 
 
 class Scale(List):
@@ -100,9 +102,9 @@ def read_answer(answer: Answer, says: Callable[[str], T | None], wanted: str) ->
 
 
 def scores(
-    ask: Ask, judge: ModelSpec, questions: Sequence[str], scale: Sequence[float] | None, say: Callable[[str], None]
+    work: Asking, judge: ModelSpec, questions: Sequence[str], scale: Sequence[float] | None
 ) -> list[float | None]:
-    """The score that a judge gives for each question, in order; None for an answer that is none, of which `say` tells.
+    """The score that a judge gives for each question, in order; None for an answer that is none, which the log tells.
 
     A question need not say how to answer: its end is added here. Answers that cannot be read are kept and count, so no
     later build asks for them again. Raises DreamError `not-judged` where requests failed that may go well another time.
@@ -113,7 +115,9 @@ def scores(
     reader = Reader(lambda text: form.read(text) is not None, _ATTEMPTS, settles=True)
     found: list[float | None] = []
     unclear: list[str] = []
-    for answer in list(ask(judge, requests, reader)):  # all of them: what is answered is kept, also where one fails
+    for answer in list(
+        work.ask(judge, requests, reader)
+    ):  # all of them: what is answered is kept, also where one fails
         read = read_answer(answer, form.read, form.wanted)
         if isinstance(read, Failure) and read.code not in _LASTING:
             message = f'the judge "{judge.model}" gave no score: {read.message}'
@@ -123,6 +127,7 @@ def scores(
         if isinstance(read, Failure):
             unclear.append(read.message + (f": {_short(answer.text)}" if answer.text else ""))
     if unclear:
+        say = work.tell if len(unclear) == len(questions) else work.say
         say(f"{len(unclear)} of {len(questions)} answers of the judge are no score; the first: {unclear[0]}")
     return found
 

@@ -12,7 +12,7 @@ text (`text`). An instance holds the values: `options.count`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, ClassVar, Generic, Literal, TypeVar, overload
 
 from dreammake.core.values import Function, ModelSpec, RowExpression, Template
@@ -189,9 +189,21 @@ class Strings(Option[list[str]]):
 
 
 class Functions(Strings):
-    """Functions of the user's, each `file.py:function`. The source of each, with what it uses, is in the recipe."""
+    """Functions of the user's, each `file.py:function`. The source of each, with what it uses, is in the recipe.
+
+    `forms` are the names that a function may take beside the columns: those of the form whose first name it takes, else
+    of the last one. Without forms, what it takes is not checked.
+    """
 
     takes = "a function as `file.py:function`, or a list of them"
+
+    def __init__(self, doc: str, *, forms: tuple[tuple[str, ...], ...] = (), **kwargs: Any) -> None:
+        super().__init__(doc, **kwargs)
+        self.forms = forms
+
+    def own_names(self, parameters: Container[str]) -> tuple[str, ...]:
+        """What a function with these parameters may take beside the columns."""
+        return next((form for form in self.forms if form[0] in parameters), self.forms[-1])
 
     def read(self, value: Any) -> list[str]:
         references = super().read(value)

@@ -1,7 +1,9 @@
 """What must not be written: keys, tokens and the values that `env()` read, each by the name that may stand for it.
 
 One registry a process, as the environment is: what reads a secret registers it, a forked worker inherits it, and all
-that writes (logs, errors, recipes, cards, events, output) passes through `hide`.
+that writes (logs, errors, recipes, cards, events) passes through `hide`, which knows credentials in addresses by their
+place, too: `https://me:pass@host/?key=abc` becomes `https://…@host/?key=…`. Of output, which may be rows, only values
+are hidden.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from typing import Any, TextIO
 from dreammake.core.diagnostic import Diagnostic, Note
 
 _NAMED_SECRET = re.compile(r"(^|[_-])(API_?KEY|KEY|TOKEN|SECRET|PASS|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)$", re.I)
-_USER_IN_ADDRESS = re.compile(r"(?<=://)[^\s/@:]+:[^\s/@]+(?=@)")
-_KEY_IN_ADDRESS = re.compile(
-    r"(?<=[?&])((?:api[_-]?|access[_-]?)?(?:key|token|secret|password|signature)=)[^&\s\"'`]+", re.I
+_IN_ADDRESS = re.compile(
+    r"""(?<=://)[^\s/@:"'`]*:(?P<password>[^\s/@"'`]+)(?=@)"""
+    r"""|(?P<name>[?&](?:(?:api|access)[_-]?)?(?:key|token|secret|password|signature)=)(?P<key>[^&\s"'`)>\]]+)""",
+    re.I,
 )
+"""Credentials in an address: a user with a password, and values in its query whose names say that they are keys."""
 SHORTEST = 8
 SHORTEST_NAMED = 4
 """Letters that a value has at least; shorter ones would be found in texts by chance. One whose name says that it is a
@@ -49,6 +53,20 @@ class Secrets:
         if value not in self._values or shown < self._values[value]:
             self._values[value] = shown
             self._prepare()
+        self.add_credentials(value, shown)
+
+    def add_credentials(self, text: Any, shown: str) -> None:
+        """Hide the credentials in the addresses of a text wherever they stand, but for short ones and a password that
+        is the user's name."""
+        if not isinstance(text, str) or "://" not in text:
+            return
+        from urllib.parse import unquote
+
+        for found in _IN_ADDRESS.finditer(text):
+            secret = found["password"] or found["key"]
+            if len(secret) >= SHORTEST and secret != found[0].partition(":")[0]:
+                for value in {secret, unquote(secret)}:
+                    self.add(value, shown, name="KEY")
 
     def add_environment(self, environment: Mapping[str, str]) -> None:
         """Hide the variables whose names say what they are: OPENAI_API_KEY, HF_TOKEN, ..."""
@@ -56,9 +74,10 @@ class Secrets:
             if len(value) >= SHORTEST and _NAMED_SECRET.search(name):
                 self.add(value, f"env({name})", name)
 
-    def sure(self) -> dict[str, bytes]:
-        """The values that are secrets for sure, as UTF-8, by what stands in their place."""
-        return {self._values[value]: value.encode("utf-8", "surrogatepass") for value in self._sure & {*self._values}}
+    def sure(self) -> list[tuple[str, bytes]]:
+        """The values that are secrets for sure, as UTF-8, each behind what stands in its place."""
+        values = sorted(self._sure & {*self._values})
+        return [(self._values[value], value.encode("utf-8", "surrogatepass")) for value in values]
 
     def reveal(self, text: str) -> None:
         """The text stands where everybody sees it, as a folder's name, say: a value in it is no secret after all,
@@ -74,29 +93,35 @@ class Secrets:
         longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
-    def hide(self, text: str) -> str:
+    def hide_values(self, text: str) -> str:
         """The text with the name of each secret in its place."""
         return text if self._pattern is None else self._pattern.sub(lambda found: self._forms[found[0]], text)
 
+    def hide(self, text: str) -> str:
+        """The same, without the credentials of addresses."""
+        text = self.hide_values(text)
+        return _IN_ADDRESS.sub(lambda found: f"{found['name'] or ''}…", text) if "://" in text else text
+
     def hide_in(self, value: Any) -> Any:
         """A JSON value with all its texts hidden."""
-        return value if self._pattern is None else _mapped(value, self.hide)
+        return _mapped(value, self.hide)
 
     def hide_from(self, diagnostic: Diagnostic) -> Diagnostic:
         """The diagnostic with all its texts hidden."""
-        if self._pattern is None:
-            return diagnostic
         notes = tuple(Note(self.hide(note.message), note.span) for note in diagnostic.notes)
         message, label, hint = map(self.hide, (diagnostic.message, diagnostic.label, diagnostic.hint))
         return replace(diagnostic, message=message, label=label, hint=hint, notes=notes)
 
     def seal_in(self, value: Any) -> Any:
         """The same, each name with a digest of its value behind it, so that another value is another text."""
-        return value if self._pattern is None else _mapped(value, self._seal)
+        return _mapped(value, self._seal)
 
     def _seal(self, text: str) -> str:
-        assert self._pattern is not None
-        return self._pattern.sub(lambda found: f"{self._forms[found[0]]}#{_digest(found[0])}", text)
+        if self._pattern is not None:
+            text = self._pattern.sub(lambda found: f"{self._forms[found[0]]}#{_digest(found[0])}", text)
+        if "://" in text:
+            text = _IN_ADDRESS.sub(lambda found: f"{found['name'] or ''}…#{_digest(found[0])}", text)
+        return text
 
 
 SECRETS = Secrets()
@@ -111,7 +136,7 @@ class HidingStream:
         self._secrets = secrets
 
     def write(self, text: str) -> int:
-        self._stream.write(self._secrets.hide(text))
+        self._stream.write(self._secrets.hide_values(text))
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -120,13 +145,6 @@ class HidingStream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def without_credentials(text: str) -> str:
-    """The text without what addresses in it tell: `https://me:pass@host/?key=abc` becomes `https://…@host/?key=…`."""
-    if "://" not in text:
-        return text
-    return _KEY_IN_ADDRESS.sub(r"\1…", _USER_IN_ADDRESS.sub("…", text))
 
 
 def _forms(value: str) -> set[str]:

@@ -36,11 +36,13 @@ class TracedPrompt:
 
 @dataclass(frozen=True, slots=True)
 class TracedStep:
-    """One step that the row went through: `row` is its number behind it; None where it came in later."""
+    """One step that the row went through: `row` is its number behind it; None where it came in later. `failed` says why
+    the step has no result for it."""
 
     label: str
     row: int | None = None
     prompts: tuple[TracedPrompt, ...] = ()
+    failed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,11 @@ class _Nothing(Mapping[str, Any]):
 NOTHING: Mapping[str, Any] = _Nothing()
 
 
+def in_words(value: Any) -> str:
+    """What JSON has no form for, where a reader sees it: bytes (an image, a sound) by their number, else the text."""
+    return f"{len(value):,} bytes" if isinstance(value, bytes) else str(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """A Jinja2 text, rendered per row (`lang.template`)."""

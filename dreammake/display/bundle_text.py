@@ -35,6 +35,8 @@ def draw_imported(found: Imported) -> str:
         lines.append(f"overwritten: {_names(found.overwritten)}")
     if found.code:
         lines.append(f"a build of it runs code: {_names(found.code)}; read it first")
+    if found.unset:
+        lines.append(f"its Dreamfile reads variables that are not set here: {_names(found.unset)}")
     if found.files:
         named = [] if found.dreamfile == "Dreamfile" else ["-f", found.dreamfile]
         given = [word for name, value in found.config.items() for word in ("--config", f"{name}={_value(value)}")]
@@ -65,6 +67,7 @@ def imported_json(found: Imported) -> dict[str, Any]:
         "answers": found.answers,
         "new_answers": found.new_answers,
         "code": list(found.code),
+        "unset": list(found.unset),
         "words": list(found.words),
         "config": dict(found.config),
         "dreamfile": found.dreamfile,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dreammake.core.row_changes import BY_NUMBER, ChangedRow, ColumnChange, Row, RowChanges
+from dreammake.core.values import in_words
 from dreammake.display.amounts import count
 from dreammake.display.cells import cut, one_line, visible
 from dreammake.display.plan_json import reason_json
@@ -87,7 +88,7 @@ def _row(row: Row) -> str:
 
 
 def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=in_words)
     return one_line(text[:LONGEST])
 
 

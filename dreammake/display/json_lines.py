@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -42,7 +43,7 @@ def document(values: Mapping[str, Any]) -> str:
 
 
 def to_json(value: Any) -> Any:
-    """A value of an event as plain JSON: numbers that JSON lacks become null, unknown kinds their text."""
+    """A value of an event as plain JSON: numbers that it lacks become null, bytes Base64, unknown kinds their text."""
     match value:
         case None | bool() | int() | str():
             return value
@@ -54,6 +55,8 @@ def to_json(value: Any) -> Any:
             return {str(key): to_json(item) for key, item in value.items()}
         case list() | tuple():
             return [to_json(item) for item in value]
+        case bytes():
+            return base64.b64encode(value).decode("ascii")
     return str(value)
 
 

@@ -59,6 +59,8 @@ def summary(plan: Plan, prompts: Mapping[str, Prompts]) -> str:
         return text
     whole = together(prompts.values())
     unknown = any(one.total is None for one in prompts.values())
+    if unknown and not whole.to_run:
+        return f"{text}: how many prompts is not known yet"
     most = "" if whole.exact else "at least " if unknown else "at most "
     parts = [most + f"{count(whole.to_run, 'prompt')} to run"]
     if whole.to_run:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from dreammake.core.values import in_words
 from dreammake.display.amounts import count, size
 from dreammake.display.cells import cells, cut, pad, visible, wrap
 from dreammake.display.style import Style
@@ -14,6 +15,8 @@ _NARROWEST = 12
 _TALLEST = 8
 """Lines of the tallest cell that a table shows; taller ones are easier to read as records."""
 _GAP = "  "
+_LONGEST_VECTOR = 16
+"""Numbers of a list that is shown whole."""
 
 
 def draw_rows(
@@ -54,8 +57,10 @@ def _text(value: Any) -> str:
             return f"<{size(len(value))}>"
         case float():
             return f"{value:.6g}"
+        case [float(), float(), float(), *more] if len(more) > _LONGEST_VECTOR and isinstance(more[-1], float):
+            return f"[{value[0]:.4g}, {value[1]:.4g}, {value[2]:.4g}, … {len(value):,} numbers]"
         case list() | tuple() | dict():
-            return visible(json.dumps(value, ensure_ascii=False, default=str))
+            return visible(json.dumps(value, ensure_ascii=False, default=in_words))
     return visible(str(value))
 
 

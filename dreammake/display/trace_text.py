@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dreammake.core.traced import Trace, TracedPrompt, TracedRow, TracedStep
+from dreammake.core.values import in_words
 from dreammake.display.amounts import count, dollars, tokens
 from dreammake.display.cells import cells, one_line, visible, wrap
 from dreammake.display.style import Style
@@ -54,6 +55,10 @@ def _step(step: TracedStep, before: int | None, style: Style, width: int) -> Ite
     yield f"  {style.paint(visible(step.label), 'cyan')}{behind}"
     for prompt in step.prompts:
         yield from _prompt(prompt, style, width)
+        if prompt.answer is None and not step.failed:
+            yield "      " + style.paint("its answer is in the cache no more", "yellow")
+    if step.failed:
+        yield "    " + style.paint(f"failed: {one_line(step.failed)}", "red")
 
 
 def _prompt(prompt: TracedPrompt, style: Style, width: int) -> Iterator[str]:
@@ -66,7 +71,6 @@ def _prompt(prompt: TracedPrompt, style: Style, width: int) -> Iterator[str]:
     for message in prompt.messages:
         yield from _value(str(message.get("role", "")), message.get("content"), 6, room, style, width)
     if prompt.answer is None:
-        yield "      " + style.paint("its answer is in the cache no more", "yellow")
         return
     yield from _value("answer", prompt.answer, 6, room, style, width)
     used = (prompt.prompt_tokens or 0) + (prompt.completion_tokens or 0)
@@ -76,7 +80,7 @@ def _prompt(prompt: TracedPrompt, style: Style, width: int) -> Iterator[str]:
 
 
 def _value(name: str, value: Any, indent: int, room: int, style: Style, width: int) -> Iterator[str]:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=in_words)
     lines = wrap(text, max(20, width - indent - room - 2))
     if len(lines) > TALLEST:
         lines = [*lines[: TALLEST - 1], "…"]

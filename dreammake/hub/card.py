@@ -17,7 +17,8 @@ MARKS = ("cost", "prompts_asked", "prompts_cached", "prompt_tokens", "completion
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A dataset that is published, as one split of its repository. `columns` are Arrow types by name."""
+    """A dataset that is published, as one split of its repository. `columns` are kinds by name: an Arrow type,
+    `Image`."""
 
     name: str
     target: str

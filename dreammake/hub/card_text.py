@@ -108,13 +108,15 @@ def _rule(link: Link) -> str:
 
 def _step(step: StepTold) -> str:
     said = [f"**{step.label}**"]
+    long: list[tuple[str, Any]] = []
     for asked in step.asked:
-        sampling = ", ".join(f"{name} {code(value)}" for name, value in asked.sampling.items())
-        said.append(f"asks `{asked.model}`" + (f" ({sampling})" if sampling else ""))
+        long += [(f"{name} of `{asked.model}`", value) for name, value in asked.sampling.items() if _is_long(value)]
+        short = ", ".join(f"{name} {code(value)}" for name, value in asked.sampling.items() if not _is_long(value))
+        said.append(f"asks `{asked.model}`" + (f" ({short})" if short else ""))
     said += [f"{name}: {code(value)}" for name, value in step.settings.items() if not _is_long(value)]
     parts = ["; ".join(said)]
-    long = {name: value for name, value in step.settings.items() if _is_long(value)}
-    for name, text in [*step.texts.items(), *long.items()]:
+    long = [*step.texts.items(), *long, *((name, value) for name, value in step.settings.items() if _is_long(value))]
+    for name, text in long:
         body = text if isinstance(text, str) else json.dumps(text, indent=1, ensure_ascii=False)
         parts.append(f"{name}:\n\n{fenced(body if len(body) <= LONGEST_OPTION else body[:LONGEST_OPTION] + '…')}")
     return "\n\n".join(parts)
@@ -168,10 +170,21 @@ def _training(card: Card) -> str:
     options = training.get("options")
     text = f"## Training\n\n{table(('fact', 'value'), facts)}"
     if isinstance(options, dict):
-        plain = {name: value for name, value in options.items() if isinstance(value, str | int | float)}
-        body = fenced(json.dumps(plain, indent=1, ensure_ascii=False), "json")
+        body = fenced(json.dumps(_resolved(options), indent=1, ensure_ascii=False), "json")
         text += f"\n\n<details><summary>All options</summary>\n\n{body}\n\n</details>"
     return text
+
+
+def _resolved(value: Any) -> Any:
+    """Options as a reader wants them: templates as their text, `lora(...)` by its arguments, and nothing unset."""
+    match value:
+        case {"$template": text}:
+            return text
+        case {"$function": name, "kwargs": given}:
+            return {name: _resolved(given)}
+        case Mapping():
+            return {name: _resolved(item) for name, item in value.items() if item is not None}
+    return value
 
 
 def _sample(card: Card) -> str:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dreammake.core.diagnostic import fail
-from dreammake.core.secrets import SECRETS, without_credentials
+from dreammake.core.secrets import SECRETS
 from dreammake.core.values import NOTHING
 from dreammake.hub.card import Card
 from dreammake.hub.card_document import NAME, document, published_before
 from dreammake.hub.card_metadata import metadata
 from dreammake.hub.card_text import card_text
 from dreammake.hub.readme import readme
-from dreammake.hub.repository import FROM_THE_START, Committed, Content, Head, Repository
+from dreammake.hub.repository import FROM_THE_START, MAIN, Committed, Content, Head, Repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,19 @@ class Publication:
 @dataclass(frozen=True, slots=True)
 class There:
     """What the Hub holds before: the head of the revision (None: nothing), the README and what an earlier publishing
-    left of itself."""
+    left of itself. A revision that is `new` is still to be made."""
 
+    new: bool = True
     head: Head | None = None
     readme: str | None = None
     before: Mapping[str, Any] = NOTHING
 
 
 def look(repository: Repository) -> There:
-    """Raises DreamError `name-taken` where the repository holds what dreammake did not put there."""
-    head = repository.head()
+    """What is there before; a new branch begins as `main`. Raises DreamError `name-taken` where the repository holds
+    what dreammake did not put there."""
+    here = repository.head()
+    head = here or repository.head(MAIN)
     if head is None:
         return There()
     before = _before(repository.read(NAME, head))
@@ -70,7 +73,7 @@ def look(repository: Repository) -> There:
             hint="choose another name with --to, or remove those files on the Hub first",
             exit_code=1,
         )
-    return There(head, repository.read("README.md", head), before)
+    return There(here is None, head, repository.read("README.md", head), before)
 
 
 def prepare(card: Card, data: Sequence[Content], there: There) -> Publication:
@@ -78,12 +81,12 @@ def prepare(card: Card, data: Sequence[Content], there: There) -> Publication:
     card = replace(card, files={one.name: one.sha256 for one in data})
     values = SECRETS.hide_in(metadata(card))
     title = card.repo.split("/")[-1]
-    text = readme(title, values, _public(card_text(card)), there.readme, there.before.get("readme"))
+    text = readme(title, values, SECRETS.hide(card_text(card)), there.readme, there.before.get("readme"))
     told = json.dumps(SECRETS.hide_in(document(card, values)), indent=1, ensure_ascii=False)
     contents = (
         *data,
         Content("README.md", text.encode()),
-        Content(NAME, f"{without_credentials(told)}\n".encode()),
+        Content(NAME, f"{told}\n".encode()),
     )
     head = there.head
     if head is None:
@@ -92,10 +95,6 @@ def prepare(card: Card, data: Sequence[Content], there: There) -> Publication:
     names = {content.name for content in contents}
     gone = tuple(name for name in there.before.get("files", ()) if name in head.files and name not in names)
     return Publication(card, contents, text, changed, gone, head)
-
-
-def _public(text: str) -> str:
-    return without_credentials(SECRETS.hide(text))
 
 
 def send(publication: Publication, repository: Repository, message: str, tag: str | None) -> Committed:

@@ -18,6 +18,7 @@ from dreammake.hub.parquet import DataFile
 from dreammake.hub.trouble import in_words, no_token, offline
 
 Kind = Literal["model", "dataset"]
+MAIN = "main"
 FROM_THE_START = (".gitattributes", "README.md")
 """Files that a new repository may have."""
 
@@ -69,7 +70,7 @@ class Repository:
     """A repository by its name (`org/name`), which may not exist yet. What is committed goes to the revision, or into a
     pull request. Raises DreamError for all that goes wrong."""
 
-    def __init__(self, name: str, kind: Kind, revision: str = "main", *, pull_request: bool = False) -> None:
+    def __init__(self, name: str, kind: Kind, revision: str = MAIN, *, pull_request: bool = False) -> None:
         hub = _library()
         self._api = hub.HfApi()
         self.endpoint: str = self._api.endpoint
@@ -77,14 +78,14 @@ class Repository:
         self.revision = revision
         self.name = name
         self._pull_request = pull_request
+        self._user: str | None = None
 
     @property
     def url(self) -> str:
         return f"{self.endpoint}/{'datasets/' if self.kind == 'dataset' else ''}{self.name}"
 
-    def sign_in(self) -> str:
-        """The user of the token; a name without an organization becomes the user's. Raises DreamError `no-hub-token`,
-        `bad-hub-token`, `hub-offline`."""
+    def sign_in(self) -> None:
+        """Ask who the user of the token is. Raises DreamError `no-hub-token`, `bad-hub-token`, `hub-offline`."""
         from huggingface_hub import constants, get_token
 
         if constants.HF_HUB_OFFLINE:
@@ -94,18 +95,21 @@ class Repository:
             no_token()
         SECRETS.add(token, "env(HF_TOKEN)", "HF_TOKEN")
         with self._calling():
-            user = str(self._api.whoami()["name"])
-        if "/" not in self.name:
-            self.name = f"{user}/{self.name}"
-        return user
+            self._user = str(self._api.whoami()["name"])
+        self.name = self.owned(self.name)
 
-    def head(self) -> Head | None:
-        """What the revision holds now; None where there is no such repository, or it has no such revision."""
+    def owned(self, name: str) -> str:
+        """A name of a repository as it is in full: without an organization it is the user's, who is known once signed
+        in."""
+        return name if "/" in name or self._user is None else f"{self._user}/{name}"
+
+    def head(self, revision: str | None = None) -> Head | None:
+        """What its revision, or another one, holds now; None where there is no such repository or revision."""
         from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
         with self._calling():
             try:
-                info = self._api.repo_info(self.name, repo_type=self.kind, revision=self.revision)
+                info = self._api.repo_info(self.name, repo_type=self.kind, revision=revision or self.revision)
                 tree = self._api.list_repo_tree(self.name, recursive=True, revision=info.sha, repo_type=self.kind)
                 files = {entry.path: _hash_of(entry) for entry in tree if hasattr(entry, "blob_id")}
             except (RepositoryNotFoundError, RevisionNotFoundError) as error:
@@ -124,11 +128,24 @@ class Repository:
             )
             return Path(found).read_text(encoding="utf-8", errors="replace")
 
+    def card_of(self, name: str, kind: Kind, revision: str | None) -> str | None:
+        """The README of another repository: from this machine's cache or, once signed in, from the Hub. None where it
+        cannot be had."""
+        from huggingface_hub import try_to_load_from_cache
+
+        try:
+            found = try_to_load_from_cache(name, "README.md", revision=revision, repo_type=kind)
+            if not isinstance(found, str) and self._user is not None:
+                found = self._api.hf_hub_download(name, "README.md", repo_type=kind, revision=revision)
+            return Path(found).read_text(encoding="utf-8") if isinstance(found, str) else None
+        except Exception:  # the library has errors of its own for each status, and passes httpx's on
+            return None
+
     def create(self, *, private: bool) -> None:
         """Make the repository and the branch where they are missing. One that is there keeps its visibility."""
         with self._calling():
             self._api.create_repo(self.name, repo_type=self.kind, private=private or None, exist_ok=True)
-            if self.revision != "main":
+            if self.revision != MAIN:
                 self._api.create_branch(self.name, branch=self.revision, repo_type=self.kind, exist_ok=True)
 
     def upload(self, content: Content) -> None:
@@ -204,6 +221,7 @@ def _library() -> Any:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         import huggingface_hub
+        import huggingface_hub.hf_api  # sets the level of the log when it is imported
     except ImportError:
         fail(
             "missing-package", "publishing needs huggingface_hub", hint="pip install 'dreammake-llm[hub]'", exit_code=1

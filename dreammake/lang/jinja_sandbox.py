@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dreammake.lang.limits import Budget, check_items, check_text
 from dreammake.lang.namespace import Namespace
-from dreammake.lang.operators import power
+from dreammake.lang.operators import Unfit, power
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
@@ -49,6 +49,7 @@ def environment() -> Environment:
 
     made = Sandbox(
         undefined=StrictUndefined,
+        finalize=_no_null,
         optimized=False,
         autoescape=False,
         trim_blocks=True,
@@ -71,6 +72,13 @@ def compile_source(source: str) -> Template:
     for loop in tree.find_all(nodes.For):
         loop.iter = nodes.Filter(loop.iter, _BOUNDED, [], [], None, None, lineno=loop.lineno)
     return environment().from_string(tree)
+
+
+def _no_null(value: Any) -> Any:
+    """What a hole prints. Null would be sent as the word `None`."""
+    if value is None:
+        raise Unfit("a value in it is null", "write `{{ NAME or '' }}` where it may be null, or filter such rows out")
+    return value
 
 
 def _multiplied(left: Any, right: Any) -> Any:

@@ -87,6 +87,7 @@ def checked(option: Option[Any], value: Any, span: Span, catalog: Catalog) -> An
     """The value as the option takes it. Raises DreamError at `span`."""
     try:
         value = option.check(value)
+        _hide_credentials(value, f"key({option.name})")
         return _with_checked_models(value, span, catalog) if models_in(value) else value
     except Wrong as wrong:
         fail(wrong.code, wrong.message, span, hint=wrong.hint)
@@ -106,7 +107,7 @@ def _with_checked_models(value: Any, span: Span, catalog: Catalog) -> Any:
 
 def checked_model(spec: ModelSpec, span: Span, catalog: Catalog, spans: Mapping[str, Span] | None = None) -> ModelSpec:
     """A model whose options its engine knows and takes. Raises DreamError."""
-    engine = catalog.find("models", spec.engine)
+    engine = catalog.find_at("models", spec.engine, (spans or {}).get("engine", span))
     if engine is None:
         hint = did_you_mean(spec.engine, catalog.names("models"))
         fail("unknown-engine", f"there is no engine `{spec.engine}`", (spans or {}).get("engine", span), hint=hint)
@@ -126,7 +127,15 @@ def checked_model(spec: ModelSpec, span: Span, catalog: Catalog, spans: Mapping[
     errors.check()
     SECRETS.reveal(spec.model)
     SECRETS.add(options.get("api_key"), f"key({spec.name})", "api_key")
+    for value in options.values():
+        _hide_credentials(value, f"key({spec.name})")
     return ModelSpec(spec.name, spec.model, spec.engine, options, spec.target)
+
+
+def _hide_credentials(value: Any, shown: str) -> None:
+    """Those in an address, or in one of several."""
+    for text in value if isinstance(value, list | tuple) else (value,):
+        SECRETS.add_credentials(text, shown)
 
 
 def _reading_setting(option: Option[Any], span: Span, expr: Expr, scope: Scope) -> Setting:

@@ -149,7 +149,7 @@ def _body(block: Block, scope: Scope, defaults: Defaults, errors: Errors) -> tup
         if part.keyword in declared and part.name is None:
             _take_setting(part, declared[part.keyword], scope, settings, errors)
             continue
-        kind = scope.catalog.find("steps", part.keyword)
+        kind = scope.catalog.find_at("steps", part.keyword, part.keyword_span)
         if kind is None:
             _unknown_word(part, scope.catalog, errors)
             continue
@@ -268,7 +268,7 @@ def _written_options(
         elif kind.block is not None:
             gathered.append((Text(part.keyword_span, part.keyword, ()), expr))
         else:
-            hint = did_you_mean(part.keyword, declared)
+            hint = did_you_mean(part.keyword, declared) or f"`dreammake help {block.keyword}` shows them"
             word = f"{block.keyword} {block.name}" if kind.named == "method" else block.keyword
             message = f"`{word}` has no option `{part.keyword}`"
             errors.add("unknown-option", message, part.keyword_span, hint=hint)

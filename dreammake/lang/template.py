@@ -30,6 +30,8 @@ _WORDS_OF_JINJA = """true false none True False None not and or in is if else se
 _NOT_PLAIN = frozenset(_WORDS_OF_JINJA.split())
 """Names that mean something of their own in Jinja2."""
 
+_OR_FILTER = " where it may be null, or filter such rows out"
+
 
 @dataclass(frozen=True, slots=True)
 class ParsedTemplate:
@@ -58,7 +60,8 @@ def parse_template(text: Text) -> ParsedTemplate:
 def compile_template(template: Template, columns: Sequence[str]) -> Render:
     """A function from a row (values by column name) to the text. It raises RowError, with the row as 0.
 
-    A column hides any other name. Names in the row that are no columns (`examples`, `context`) are read, too.
+    A value that is null is no text: a hole that would print one is an error of the row. A column hides any other name.
+    Names in the row that are no columns (`examples`, `context`) are read, too.
     """
     captured = {
         name: Namespace(value) if isinstance(value, Mapping) else value
@@ -93,7 +96,7 @@ def _plain_parts(source: str) -> list[str | re.Match[str]] | None:
 
 
 def _filled_parts(plain: list[str | re.Match[str]], captured: Mapping[str, Any]) -> list[str | tuple[str]] | None:
-    """Texts, and names of columns as tuples of one; None where a hole looks into a column."""
+    """Texts, and names of columns as tuples of one; None where a hole looks into a column, or prints null."""
     parts: list[str | tuple[str]] = []
     for part in plain:
         if isinstance(part, str):
@@ -105,6 +108,8 @@ def _filled_parts(plain: list[str | re.Match[str]], captured: Mapping[str, Any])
                 if not isinstance(value, Namespace) or key not in value:
                     return None
                 value = value[key]
+            if value is None:
+                return None
             parts.append(str(value))
         elif part.group(2):
             return None
@@ -118,10 +123,13 @@ def _plain_render(source: str, parts: list[str | tuple[str]]) -> Render:
         texts = []
         for part in parts:
             if part.__class__ is tuple:
+                name = part[0]
                 try:
-                    part = row[part[0]]
+                    part = row[name]
                 except KeyError:
-                    raise RowError(source, f"`{part[0]}` is not defined", "", 0) from None
+                    raise RowError(source, f"`{name}` is not defined", "", 0) from None
+                if part is None:
+                    raise RowError(source, f"`{name}` is null", f"write `{{{{ {name} or '' }}}}`{_OR_FILTER}", 0)
                 if part.__class__ is not str:
                     part = str(part)
             texts.append(part)

@@ -48,7 +48,7 @@ class HTTPEndpoint:
         self.name = base
         self._spec = spec
         self._model = model
-        self._url = f"{base}/{self.path}"
+        self._url = address(base, self.path)
         self._key = key
         self._timeout = timeout
         self._newer = newer
@@ -158,6 +158,12 @@ class HTTPEndpoint:
             "check the model's `base_url` and that its server runs; the answers that came before are kept",
             fatal=True,
         )
+
+
+def address(base: str, path: str) -> str:
+    """A path below an address, whose query stays behind it: `https://host/v1?api-version=2` has one."""
+    parts = urlsplit(base)
+    return parts._replace(path=f"{parts.path.rstrip('/')}/{path}").geturl()
 
 
 def proxy_of(url: str) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dreammake.core.diagnostic import fail
 from dreammake.core.engine import Answer, Ask, EngineContext, Failure
 from dreammake.core.options import Bool, Choice, Int, OptionSet, Str
 from dreammake.core.values import ModelSpec
@@ -63,17 +64,15 @@ class Classifier:
         self._batch = options.batch_size
         self.window = self._batch * BATCHES_AHEAD
         with opening(spec):
-            from transformers import pipeline
+            from transformers import AutoConfig, pipeline
 
+            source = source_of(spec.model, context)
+            shared = {"revision": options.revision, "trust_remote_code": options.trust_remote_code}
+            config = AutoConfig.from_pretrained(source, **shared)
+            _check_head(config, spec)
             self._pipeline: Any = pipeline(
-                "text-classification",
-                source_of(spec.model, context),
-                revision=options.revision,
-                device=options.device,
-                dtype=options.dtype,
-                trust_remote_code=options.trust_remote_code,
+                "text-classification", source, device=options.device, dtype=options.dtype, **shared
             )
-        config = self._pipeline.model.config
         self._several = config.problem_type == "multi_label_classification"
         self._longest = min(options.max_length or _NO_LIMIT, _context_of(config, self._pipeline.tokenizer))
         self._arrived: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
@@ -106,9 +105,9 @@ class Classifier:
             answers = self._classify([_text_of(ask) for ask, _ in batch])
         except Exception as error:  # whatever a library, or a model's own code, raises
             if is_out_of_memory(error) and len(batch) > 1:
-                self._batch = len(batch) // 2
-                self._answer(batch[: self._batch])
-                self._answer(batch[self._batch :])
+                half = self._batch = len(batch) // 2
+                for part in (batch[:half], batch[half:]):
+                    self._answer(part)
                 return
             failure = Failure("engine-failed", f"the classifier failed: {first_line(error)}", fatal=True)
             answers = [Answer(None, "error", error=failure)] * len(batch)
@@ -125,6 +124,15 @@ class Classifier:
         if self._several:
             label = [one["label"] for one in scores if one["score"] >= 0.5]
         return {"label": label, "score": round(scores[0]["score"], 6)}
+
+
+def _check_head(config: Any, spec: ModelSpec) -> None:
+    """A model that was trained for something else would get a head of chance, and tell labels of chance."""
+    if not any(name.endswith("ForSequenceClassification") for name in config.architectures or ()):
+        made_for = ", ".join(config.architectures or ["nothing that it names"])
+        message = f'the model `{spec.name}`, "{spec.model}", is no classifier: it was made for {made_for}'
+        hint = "train one with `train classifier`, or take one for text classification from the Hub"
+        fail("not-a-classifier", message, hint=hint, exit_code=1)
 
 
 def _text_of(ask: Ask) -> str:

@@ -35,9 +35,11 @@ def card_of(job: PlannedJob, recipe: Recipe, inputs: Mapping[str, Any]) -> dict[
 
 
 def card_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Reason]:
-    """What differs between what two builds of a target were made from, by their cards."""
+    """What differs between what two builds of a target were made from, by their cards; nothing where one has none."""
+    if not before or not now:
+        return []
     ingredients = [Ingredient(where, kind, value) for where, kind, value in now.get("ingredients", ())]
-    found = compare(before.get("ingredients", ()), ingredients) if before and now else []
+    found = compare(before.get("ingredients", ()), ingredients)
     old, new = before.get("inputs", {}), now.get("inputs", {})
     paths = [path for path in dict.fromkeys([*new, *old]) if old.get(path) != new.get(path)]
     return [*found, *(Reason("input", path, old.get(path), new.get(path), path=path) for path in paths)]

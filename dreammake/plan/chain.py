@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dreammake.core.options import Model
@@ -71,6 +71,11 @@ class Link:
     """The fingerprint of what each output holds."""
     record: Record | None
 
+    @property
+    def title(self) -> str:
+        """Its outputs, by their paths."""
+        return ", ".join(put.path for put in self.job.outputs)
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:
@@ -93,7 +98,7 @@ class Chain:
         nodes: dict[str, Shape] = {}
         edges: dict[tuple[str, str, str], None] = {}
         name = {
-            put.path: link.job.rule.name if by_rule else link.job.id for link in self.links for put in link.job.outputs
+            put.path: link.job.rule.name if by_rule else link.title for link in self.links for put in link.job.outputs
         }
         for link in self.links:
             here = name[link.job.id]
@@ -137,12 +142,14 @@ def _behind(job: PlannedJob) -> set[PlannedJob]:
 
 def _link(plan: Plan, job: PlannedJob, identities: Mapping[str, str]) -> Link:
     names = plan.graph.names(job)
+    record = plan.verdicts[job.id].record
+    commits = record.facts.get("revisions", {}) if record is not None else {}
     told: list[StepTold] = []
     parts: dict[Part, None] = {}
     for step in job.rule.steps:
         values = step.values(names)
         told.append(_told(step, values, plan))
-        parts |= dict.fromkeys(_parts(step, values, plan))
+        parts |= dict.fromkeys(_pinned(part, commits) for part in _parts(step, values, plan))
     for put in job.inputs:
         if put.path not in plan.graph.makers:
             kind: Literal["model", "dataset"] = "model" if plan.graph.disk.kind(put.path) == "model" else "dataset"
@@ -154,8 +161,15 @@ def _link(plan: Plan, job: PlannedJob, identities: Mapping[str, str]) -> Link:
         tuple(parts),
         {put.path: identities[put.path] for put in job.outputs},
         {put.path: plan.contents.get(put.path) or "" for put in job.outputs},
-        plan.verdicts[job.id].record,
+        record,
     )
+
+
+def _pinned(part: Part, commits: Mapping[str, str]) -> Part:
+    """The part at the commit that its build read, where it is a dataset of the Hub."""
+    if part.kind == "model" or part.where != "hub":
+        return part
+    return replace(part, revision=commits.get(f"{HUB}{part.name}@{part.revision or 'main'}", part.revision))
 
 
 def _told(step: StepDecl, values: Mapping[str, Any], plan: Plan) -> StepTold:
@@ -194,7 +208,7 @@ def _parts(step: StepDecl, values: Mapping[str, Any], plan: Plan) -> Iterator[Pa
                     yield Part("model", base, "hub", values.get("revision") if name == "base" else None)
     for text in _texts(list(values.values())):
         if text.startswith(HUB):
-            yield Part("dataset", text.removeprefix(HUB), "hub", values.get("revision"))
+            yield Part("dataset", text.removeprefix(HUB).strip("/"), "hub", values.get("revision"))
 
 
 def _in_project(name: str, plan: Plan) -> bool:

@@ -8,15 +8,17 @@ from typing import Any
 
 from dreammake.core.diagnostic import Diagnostic, DreamError, Errors
 from dreammake.core.job import Put
-from dreammake.core.options import ColumnNames, Text, Wrong
+from dreammake.core.options import ColumnNames, Dataset, Datasets, Functions, Text, Wrong
 from dreammake.core.span import Span
 from dreammake.core.spelling import did_you_mean, nearest
 from dreammake.core.step import Columns
+from dreammake.core.values import Function
 from dreammake.lang.dreamfile import PER_JOB, Setting, StepDecl
 from dreammake.lang.names import free_names
 from dreammake.lang.syntax import Dict, Expr
 from dreammake.lang.syntax import Text as TextNode
-from dreammake.plan.graph import Graph, PlannedJob
+from dreammake.plan.graph import Graph, PlannedJob, normal
+from dreammake.plan.recipe import function_of
 
 HIDEABLE = ("config", "wildcards", "input", "output")
 """Names that a column may hide, and that its user may have meant."""
@@ -47,12 +49,18 @@ class _Check:
         self.graph = graph
         self.errors = errors
         self.known: dict[str, Columns | None] = {}
+        self.unread: dict[str, Diagnostic] = {}
+        """Why there are no columns of a dataset on disk: it is damaged, or several in one folder."""
         self.hidden: list[Diagnostic] = []
         self._seen: dict[Any, dict[int, Columns | None]] = {}
 
     def columns(self, path: str) -> Columns | None:
         if path not in self.known:
-            self.known[path] = self.graph.disk.columns(path)
+            try:
+                self.known[path] = self.graph.disk.columns(path)
+            except DreamError as error:
+                self.known[path] = None
+                self.unread[path] = error.diagnostics[0]
         return self.known[path]
 
     def source(self, path: str) -> Path:
@@ -79,6 +87,7 @@ class _Check:
         have: Columns | None = ()
         first = first_input(job)
         if not rule.steps[0].kind.source:
+            self._check_readable(job)
             if not self._kind_fits(job):
                 return dict.fromkeys(range(len(job.outputs)))
             have = None if first is None or job.unknown else self.columns(first.path)
@@ -92,9 +101,20 @@ class _Check:
             have = tuple(given)
         return dict.fromkeys(range(len(job.outputs)), have)
 
+    def _check_readable(self, job: PlannedJob) -> None:
+        """Are the datasets on disk whole? `load` sees to its own sources."""
+        for put in job.inputs:
+            if put.path in self.unread:
+                spans = {declared.literal or declared.name: declared.span for declared in job.rule.inputs}
+                span = spans.get(put.path) or spans.get(put.name) or job.rule.span
+                wrong = self.unread[put.path]
+                self.errors.add(wrong.code, wrong.message, span, hint=wrong.hint)
+
     def _step(self, step: StepDecl, names: Mapping[str, Any], have: Columns | None, where: str) -> Columns | None:
         if have is not None:
             self._check_reads(step, names, have, where)
+        self._check_arguments(step, names)
+        self._check_inputs(step, names)
         try:
             return step.kind.columns(step.options(names), step.name, have, self)
         except Wrong as wrong:
@@ -115,6 +135,8 @@ class _Check:
                 if setting.option.over:
                     dataset = step.options(names)[setting.option.over]
                     known, whose = self.columns(dataset), dataset
+            if isinstance(setting.option, Functions) and setting.option.forms:
+                self._check_calls(setting, setting.option, have)
             if known is None:
                 continue
             wanted = dict(setting.columns)
@@ -131,6 +153,47 @@ class _Check:
                 reader = setting.name if isinstance(setting.option, Text) else step.word
                 message = f"the {reader} reads `{column}`, which {whose} does not have"
                 self.errors.add("unknown-column", message, span, label=label, hint=hint)
+
+    def _check_calls(self, setting: Setting, option: Functions, have: Columns) -> None:
+        """Does each function of the user's ask for what it is given, and no more?"""
+        disk = self.graph.disk
+        for reference in setting.value or ():
+            known = (*option.own_names(disk.parameters(reference) or ()), *have)
+            for parameter in disk.required(reference) or ():
+                if parameter not in known:
+                    message = f"`{reference}` has the parameter `{parameter}`, which is no column of the rows"
+                    self.errors.add("unknown-column", message, setting.expr.span, hint=did_you_mean(parameter, known))
+
+    def _check_arguments(self, step: StepDecl, names: Mapping[str, Any]) -> None:
+        """Does the function of a `python` step take the arguments that it is given, and beside them its rows alone?"""
+        function, disk = function_of(step), self.graph.disk
+        if function is None:
+            return
+        setting = step.settings.get("args")
+        given: Mapping[str, Any] = (setting.value_for(names) if setting is not None else None) or {}
+        for name in given:
+            if setting is not None and not disk.accepts(function, name):
+                hint = did_you_mean(name, (disk.parameters(function) or ())[1:])
+                span = _key_span(setting.expr, name) or setting.expr.span
+                self.errors.add("unknown-argument", f"`{function}` has no argument `{name}`", span, hint=hint)
+        wanted = [name for name in disk.required(function) or () if name not in (*given, "input", "output")]
+        if len(wanted) > 1:  # the first takes the rows
+            message = f"`{function}` asks for {', '.join(f'`{name}`' for name in wanted[1:])}, too"
+            hint = f"give it a value: `args:` and below it `{wanted[1]}: ...`"
+            self.errors.add("missing-option", message, step.settings[step.kind.value or ""].expr.span, hint=hint)
+
+    def _check_inputs(self, step: StepDecl, names: Mapping[str, Any]) -> None:
+        """Is each dataset that the step names an input of the rule? Another would not be built, nor make it stale."""
+        for setting in step.settings.values():
+            if not isinstance(setting.option, Dataset | Datasets):
+                continue
+            value = setting.value_for(names)
+            value = value.args[0] if isinstance(value, Function) and value.args else value
+            for path in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(path, str) and normal(path) not in names["_inputs"]:
+                    hint = f'write `input:` and below it `{setting.name}: "{path}"`, and here `input.{setting.name}`'
+                    message = f"`{step.word}` reads `{path}`, which is no input of the rule"
+                    self.errors.add("not-an-input", message, setting.expr.span, hint=hint)
 
     def _note_hidden(self, setting: Setting, have: Columns) -> None:
         """A column comes before any other name: say so where an expression reads one of both."""

@@ -40,12 +40,33 @@ def function_fingerprint(project: Path, reference: str) -> dict[str, str]:
 def function_parameters(project: Path, reference: str) -> tuple[str, ...] | None:
     """The names of a function's parameters, without `*args` and `**kwargs`; None where it is not defined in its file.
     Raises Wrong as `function_fingerprint`."""
-    file, name = _parts(reference)
-    found = _Walk(project.resolve()).module(file).statements.get(name, [])
-    if not found or not isinstance(found[-1], ast.FunctionDef | ast.AsyncFunctionDef):
+    found = _definition(project, reference)
+    if found is None:
         return None
-    arguments = found[-1].args
+    arguments = found.args
     return tuple(one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs))
+
+
+def required_parameters(project: Path, reference: str) -> tuple[str, ...] | None:
+    """Those without a default; None where it is not defined in its file, or where a decorator may change them. Raises
+    Wrong as `function_fingerprint`."""
+    found = _definition(project, reference)
+    if found is None or found.decorator_list:
+        return None
+    arguments = found.args
+    by_place = [*arguments.posonlyargs, *arguments.args]
+    by_name = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    required = by_place[: len(by_place) - len(arguments.defaults)]
+    return tuple(one.arg for one in (*required, *(one for one, default in by_name if default is None)))
+
+
+def accepts(project: Path, reference: str, name: str) -> bool:
+    """May the function be given an argument of that name? True where the source does not tell. Raises Wrong as
+    `function_fingerprint`."""
+    found = _definition(project, reference)
+    if found is None or found.decorator_list or found.args.kwarg is not None:
+        return True
+    return any(one.arg == name for one in (*found.args.args, *found.args.kwonlyargs))
 
 
 def files_behind(project: Path, reference: str) -> list[str]:
@@ -60,6 +81,13 @@ def files_behind(project: Path, reference: str) -> list[str]:
             found[file] = None
             waiting += walk.imports_of(file)
     return list(found)
+
+
+def _definition(project: Path, reference: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    file, name = _parts(reference)
+    found = _Walk(project.resolve()).module(file).statements.get(name, [])
+    last = found[-1] if found else None
+    return last if isinstance(last, ast.FunctionDef | ast.AsyncFunctionDef) else None
 
 
 def _parts(reference: str) -> tuple[str, str]:

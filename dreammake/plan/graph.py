@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dreammake.core.catalog import Catalog
-from dreammake.core.diagnostic import DreamError, Errors, fail
+from dreammake.core.diagnostic import DreamError, Errors
 from dreammake.core.job import Kind, Put
-from dreammake.core.options import Wrong
 from dreammake.core.span import Span
 from dreammake.core.spelling import nearest
 from dreammake.core.values import NOTHING
@@ -210,14 +209,11 @@ class GraphBuilder:
         if kind is None:
             step = rule.steps[-1]
             kind = step.kind.makes
-            check_functions(step, self.disk)
+            for one in rule.steps:
+                check_functions(one, self.disk)
             reference = function_of(step)
-            if reference is not None:
-                try:
-                    if "output" in (self.disk.parameters(reference) or ()):
-                        kind = "file"
-                except Wrong as wrong:
-                    fail(wrong.code, wrong.message, step.settings[step.kind.value or ""].expr.span, hint=wrong.hint)
+            if reference is not None and "output" in (self.disk.parameters(reference) or ()):
+                kind = "file"
             self._kinds[rule.name] = kind
         return kind
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from dreammake.core.diagnostic import fail
 from dreammake.core.span import Span
+from dreammake.core.spelling import nearest
 
+_BUILT_IN = frozenset({"cpus", "memory", "gpus", "nodes"})
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
@@ -40,7 +42,23 @@ class Pools:
         self.free_gpus = list(self.gpus)
 
     def check(self, wants: Mapping[str, int], target: str, span: Span | None) -> None:
-        """Raise where a job wants more GPUs than there are: it would wait for ever."""
+        """Raise where a job wants more GPUs or machines than there are, as it would wait for ever; or where it means a
+        pool that has another name, as it would get nothing."""
+        for name in wants.keys() - _BUILT_IN - self.own.keys():
+            if (meant := nearest(name, _BUILT_IN)) is not None:
+                fail(
+                    "unknown-pool",
+                    f"`{target}` wants `{name}`, and there is no pool of that name",
+                    span,
+                    hint=f"did you mean `{meant}`? For a pool of your own, say how much there is: --pool {name}=1",
+                )
+        if (nodes := wants.get("nodes", 1)) > 1:
+            fail(
+                "too-few-nodes",
+                f"`{target}` wants {nodes} machines, and this executor has one",
+                span,
+                hint="leave `nodes` out of its `resources`, or take an executor that has several: `--executor`",
+            )
         if wants.get("gpus", 0) > len(self.gpus):
             fail(
                 "too-few-gpus",

@@ -75,7 +75,7 @@ class Disk(Protocol):
         """The fingerprint of its content. Raises DreamError where it cannot be read."""
 
     def columns(self, path: str) -> Columns | None:
-        """The columns of a dataset on disk; None where it is no dataset."""
+        """The columns of a dataset on disk; None where it is none. Raises DreamError: damaged, or several in one."""
 
     def kind(self, path: str) -> str | None:
         """`dataset`, `model` or `file`; None where nothing is."""
@@ -94,6 +94,12 @@ class Disk(Protocol):
 
     def parameters(self, reference: str) -> Sequence[str] | None:
         """The names of a Python function's parameters; None where it is not a plain function. Raises Wrong."""
+
+    def accepts(self, reference: str, name: str) -> bool:
+        """May a Python function be given an argument of that name? True where that cannot be told. Raises Wrong."""
+
+    def required(self, reference: str) -> Sequence[str] | None:
+        """Those that a call has to give; None where that cannot be told. Raises Wrong."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,25 @@ def select(
     return Selection(tuple(wanted), frozenset(forced))
 
 
+def path_named(dreamfile: Dreamfile, word: str) -> str:
+    """The one path that a word names: itself, or the output of the rule of that name. Raises DreamError
+    `missing-wildcard`, `several-targets`, `unknown-target` for a rule that has none, or more than one."""
+    path = normal(word)
+    rule = dreamfile.rules.get(path)
+    if rule is None or any(output.literal == path for output in rule.outputs):
+        return path
+    errors = Errors()
+    outputs = [target for target in _of_rule(rule, errors) if isinstance(target, str)]
+    if len(outputs) > 1:
+        message = f"the rule `{path}` makes {len(outputs)} targets"
+        errors.add("several-targets", message, rule.span, hint=f"name one of them: {', '.join(outputs)}")
+    elif not rule.outputs:
+        message = f"the rule `{path}` makes nothing of its own"
+        errors.add("unknown-target", message, rule.span, hint="name one of its inputs")
+    errors.check()
+    return outputs[0]
+
+
 def _targets(dreamfile: Dreamfile, word: str, graph_of: MakeGraph, errors: Errors) -> list[str | Rule]:
     if word.startswith("tag:"):
         return _tagged(dreamfile, word[4:], errors)

@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from dreammake.core.secrets import SECRETS
-from dreammake.core.values import NOTHING
+from dreammake.core.values import NOTHING, in_words
 from dreammake.plan.chain import Chain, Link, StepTold
 from dreammake.plan.plan import Verdict
 
@@ -196,7 +196,7 @@ def _value(value: Any) -> str:
         return '<span class="soft">null</span>'
     if isinstance(value, float):
         value = f"{value:.6g}"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=in_words)
     return _text(text if len(text) <= _LONGEST else text[:_LONGEST] + " …")
 
 

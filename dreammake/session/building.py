@@ -19,7 +19,6 @@ from dreammake.core.values import NOTHING
 from dreammake.plan.plan import Plan, revisions
 from dreammake.plan.pool import Pools
 from dreammake.plan.ports import Executor
-from dreammake.plan.resources import wants_of
 from dreammake.plan.selection import Selection
 from dreammake.run.builder import Builder, Outcome, Policy
 from dreammake.run.job_log import hide_in_file
@@ -27,6 +26,7 @@ from dreammake.run.perform import remove
 from dreammake.run.worker import Worker
 from dreammake.session.environment import environment_now
 from dreammake.session.money import check_offline, check_prices, what_is_left
+from dreammake.session.pools import check_pools, pools_here
 from dreammake.session.sealing import seal
 from dreammake.session.session import ROUNDS, Session
 from dreammake.store.ledger import Ledger
@@ -162,14 +162,11 @@ class Building:
     def _plan(self) -> tuple[Plan, Selection]:
         selection = self._session.select(self._options.targets, self._options.exclude, self._options.force)
         plan = self._session.plan(selection)
-        pools = self._pools()
-        for verdict in plan.todo:
-            pools.check(wants_of(verdict.job), verdict.job.id, verdict.job.rule.span)
+        check_pools(plan, self._pools())
         return plan, selection
 
     def _pools(self) -> Pools:
-        cpus = self._options.jobs or len(os.sched_getaffinity(0))
-        return Pools(cpus, _memory(), _gpus(), self._options.pools)
+        return pools_here(self._options.jobs, self._options.pools)
 
     def _rounds(self, plan: Plan, selection: Selection, signals: Signals) -> bool:
         """Build until no part of the graph is unknown. False where nothing was begun after all."""
@@ -323,16 +320,3 @@ class Building:
 
 def _warn(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _gpus() -> tuple[str, ...]:
-    """Ids of the GPUs this build may use: CUDA_VISIBLE_DEVICES, or all devices that the driver shows."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        return tuple(part for part in given.split(",") if part.strip() and part.strip() != "-1")
-    devices = sorted(path.name[6:] for path in Path("/dev").glob("nvidia[0-9]*"))
-    return tuple(devices)

@@ -98,6 +98,7 @@ def export(
             "words": list(words),
             "config": SECRETS.hide_in(dict(session.overrides)),
             "code": code,
+            "environment": sorted(name for name, value in session.dreamfile.reads.environment.items() if value),
             "records": [_record(record) for record in records],
             "ingredients": {one.shared: session.log.ingredients(one.shared) or [] for one in records},
         }
@@ -174,7 +175,7 @@ def _record(record: Record) -> dict[str, Any]:
 def _refuse_secrets(name: str, piece: bytes) -> None:
     """Raise DreamError where a piece of a member holds a key or a token of this environment. Pieces overlap by less
     than a very long one, which is found by its beginning."""
-    for shown, value in SECRETS.sure().items():
+    for shown, value in SECRETS.sure():
         if value[:OVERLAP] in piece:
             hint = "keep it in the environment alone, and read it there with env(); what holds it must be made anew"
             fail("secret-found", f"{name} holds the value of {shown}", hint=hint, exit_code=1)

@@ -42,7 +42,7 @@ def _published(source: str, revision: str | None, split: str, say: Callable[[str
 
 
 def _split_of(session: Session, target: str) -> str:
-    from dreammake.session.publishing import ONLY_SPLIT
+    from dreammake.session.publishable import ONLY_SPLIT
 
     maker = session.graph([target]).makers.get(target)
     puts = maker.outputs if maker is not None else ()

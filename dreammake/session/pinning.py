@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dreammake.core.values import ModelSpec
+from dreammake.core.values import models_in
 from dreammake.lang.dreamfile import StepDecl
 from dreammake.plan.chain import BASES, HUB
 from dreammake.plan.graph import Graph
@@ -25,16 +26,20 @@ ENGINE_LIBRARIES: Mapping[str, Sequence[str]] = {
     "llamacpp": ("xllamacpp",),
 }
 TRAINER_LIBRARIES = ("peft", "torch", "transformers", "trl")
+_ON_HUB = re.compile(r"\w[\w.-]*/[\w.-]+")
 HOSTED_TRAINERS = ("openai",)
 """Methods that run elsewhere: no library of this machine shapes their models."""
 
 
-def pinned(session: Session, words: Sequence[str]) -> Pinned:
-    """The targets behind the words (none: all that have plain names), pinned. Raises DreamError."""
+def pinned(session: Session, words: Sequence[str], *, asks: bool = False) -> Pinned:
+    """The targets behind the words (none: all that have plain names), pinned. With `asks`, the Hub is asked for commits
+    that this machine does not know. Raises DreamError."""
     selection = session.select(words) if words else Selection(tuple(everything(session.dreamfile)))
     plan = session.plan(selection)
     found = outside(plan.graph)
     commits = {**_in_hub_cache(found, session.environment), **revisions(plan)}
+    if asks:
+        commits = {**_on_the_hub(found, plan.graph, commits), **commits}
     return replace(pin(plan, words), versions=_versions(found), revisions=commits)
 
 
@@ -47,12 +52,13 @@ def verify(session: Session, lock: Pinned, words: Sequence[str]) -> tuple[list[D
 
 
 def other_versions(lock: Pinned, now: Pinned) -> dict[str, tuple[str | None, str | None]]:
-    """The libraries and the Hub's revisions that are others than the lock says: (in the lock, here)."""
-    found: dict[str, tuple[str | None, str | None]] = {}
-    for was, here in ((lock.versions, now.versions), (lock.revisions, now.revisions)):
-        names = [name for name in sorted({*was, *here}) if was.get(name) != here.get(name)]
-        found |= {name: (was.get(name), here.get(name)) for name in names}
-    return found
+    """The libraries and the Hub's revisions that are others than the lock says: (in the lock, here). A commit that one
+    of them does not know is no difference."""
+    libraries = sorted({*lock.versions, *now.versions})
+    found = {name: (lock.versions.get(name), now.versions.get(name)) for name in libraries}
+    known = sorted({*lock.revisions} & {*now.revisions})
+    found |= {name: (lock.revisions[name], now.revisions[name]) for name in known}
+    return {name: (was, here) for name, (was, here) in found.items() if was != here}
 
 
 def outside(graph: Graph) -> dict[tuple[str, str], None]:
@@ -72,9 +78,9 @@ def outside(graph: Graph) -> dict[tuple[str, str], None]:
 
 
 def _of_step(step: StepDecl, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for spec in _specs(list(values.values())):
+    for spec in models_in([*values.values()]):
         yield from (("library", name) for name in ENGINE_LIBRARIES.get(spec.engine, ()))
-        if not spec.target and spec.engine in ENGINE_LIBRARIES:
+        if not spec.target and spec.engine in ENGINE_LIBRARIES and not spec.options.get("base_url"):
             yield "models", f"{spec.model}@{spec.options.get('revision') or 'main'}"
     if step.kind.makes == "model" and step.name not in HOSTED_TRAINERS:
         yield from (("library", name) for name in TRAINER_LIBRARIES)
@@ -85,15 +91,6 @@ def _of_step(step: StepDecl, values: Mapping[str, Any]) -> Iterator[tuple[str, s
         for text in value if isinstance(value, list | tuple) else [value]:
             if isinstance(text, str) and text.startswith(HUB):
                 yield "datasets", f"{text.removeprefix(HUB)}@{values.get('revision') or 'main'}"
-
-
-def _specs(value: Any) -> Iterator[ModelSpec]:
-    match value:
-        case ModelSpec():
-            yield value
-        case list() | tuple():
-            for item in value:
-                yield from _specs(item)
 
 
 def _versions(found: Mapping[tuple[str, str], None]) -> dict[str, str]:
@@ -118,8 +115,26 @@ def _in_hub_cache(found: Mapping[tuple[str, str], None], environment: Mapping[st
             folder = _hub_cache(environment) / f"{kind}--{repository.replace('/', '--')}"
             with suppress(OSError, ValueError):
                 commit = folder.joinpath("refs", revision).read_text(encoding="ascii").strip()
-                commits[f"hf://{name}" if kind == "datasets" else name] = commit
+                commits[_key(kind, name)] = commit
     return commits
+
+
+def _on_the_hub(found: Mapping[tuple[str, str], None], graph: Graph, known: Mapping[str, str]) -> dict[str, str]:
+    """The commits that are not known yet, by the Hub itself."""
+    from dreammake.hub.commits import Named, commits_of
+
+    wanted: dict[Named, str] = {}
+    for kind, named in found:
+        name, _, revision = named.rpartition("@")
+        in_project = name in graph.makers or name in graph.sources
+        if kind != "library" and _key(kind, named) not in known and not in_project and _ON_HUB.fullmatch(name):
+            wanted["model" if kind == "models" else "dataset", name, revision] = _key(kind, named)
+    return {wanted[one]: commit for one, commit in commits_of(wanted).items()} if wanted else {}
+
+
+def _key(kind: str, named: str) -> str:
+    """How a lock names a revision: `org/name@main`, for a dataset with `hf://` before it."""
+    return f"{HUB}{named}" if kind == "datasets" else named
 
 
 def _hub_cache(environment: Mapping[str, str]) -> Path:

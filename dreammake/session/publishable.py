@@ -6,11 +6,15 @@ import re
 from dataclasses import dataclass
 
 from dreammake.core.diagnostic import fail
+from dreammake.core.job import Put
 from dreammake.core.spelling import did_you_mean
-from dreammake.hub.repository import Kind, Repository
+from dreammake.hub.repository import MAIN, Kind, Repository
 from dreammake.plan.graph import PlannedJob, normal
 from dreammake.plan.plan import Plan
 from dreammake.session.session import Session
+
+ONLY_SPLIT = "train"
+"""The split of a dataset that its rule gives no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +59,37 @@ def repository_of(
         )
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         fail("bad-repo-name", f"`{name}` is no name of a repository", hint="write it as org/name: --to me/tweets")
-    return Repository(name, _kind(session, wanted.job), revision or "main", pull_request=pull_request)
+    return Repository(name, kind_of(session, wanted.job), revision or MAIN, pull_request=pull_request)
 
 
-def _kind(session: Session, job: PlannedJob) -> Kind:
-    """`dataset` or `model`: what the outputs of a job are, once they are built. Raises DreamError `wrong-kind`."""
+def kind_of(session: Session, job: PlannedJob) -> Kind:
+    """`dataset` or `model`: what the outputs of a job are, once they are built. Raises DreamError `wrong-kind`,
+    `bad-name`."""
     kinds = {session.disk.kind(put.path) or put.kind or "file" for put in job.outputs}
     if kinds == {"dataset"} or (kinds == {"model"} and len(job.outputs) == 1):
-        return "dataset" if kinds == {"dataset"} else "model"
-    fail(
-        "wrong-kind",
-        f"`{job.id}` is neither a dataset nor a model",
-        job.rule.span,
-        hint="publish a target that is: `load:` makes a dataset of a file",
-    )
+        if kinds == {"dataset"}:
+            splits_of(job)
+            return "dataset"
+        return "model"
+    if len(job.outputs) > 1:
+        message, hint = (
+            f"`{job.rule.name}` makes several targets that are not all datasets",
+            "give each a rule of its own",
+        )
+    else:
+        message = f"`{job.id}` is neither a dataset nor a model"
+        hint = "publish a target that is: `load:` makes a dataset of a file"
+    fail("wrong-kind", message, job.rule.span, hint=hint)
+
+
+def splits_of(job: PlannedJob) -> dict[str, Put]:
+    """The outputs of a job by the names of their splits. Raises DreamError `bad-name` for one that the Hub cannot
+    have."""
+    found: dict[str, Put] = {}
+    for put in job.outputs:
+        name = put.name or ONLY_SPLIT
+        if name in found or not re.fullmatch(r"\w+(\.\w+)*", name):
+            hint = "give every output a name of letters and digits: `train`, `eval`"
+            fail("bad-name", f"`{put.path}` has no name for a split of its own", job.rule.span, hint=hint)
+        found[name] = put
+    return found

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from dreammake.core import features
 from dreammake.core.diagnostic import fail
 from dreammake.core.job import Put
 from dreammake.core.secrets import SECRETS
@@ -25,12 +25,10 @@ from dreammake.hub.uploading import Sent, uploads
 from dreammake.plan.chain import BASES, Chain, Part, chain_of
 from dreammake.session.locking import undisturbed
 from dreammake.session.origin import origin_of
-from dreammake.session.publishable import Wanted
+from dreammake.session.publishable import Wanted, splits_of
 from dreammake.session.session import Session
 from dreammake.store.dataset import OpenedDataset, open_dataset
 
-ONLY_SPLIT = "train"
-"""The split of a dataset that its rule gives no name."""
 LOCK = "publish.lock"
 """Keeps a second publishing of the project out."""
 SAMPLE_ROWS = 3
@@ -64,7 +62,9 @@ class Publishing:
         as the block, and longer where it fails: the next try takes them over."""
         with undisturbed(self._session, LOCK):
             there = publication.look(self._repository)
-            if there.head is None:
+            if self._repository.kind == "model":
+                self._base()  # before anything is made there
+            if there.new:
                 self._repository.create(private=private)
             with uploads(self._repository, there.head, sent) as under_way:
                 with undisturbed(self._session):
@@ -99,7 +99,7 @@ class Publishing:
             for content in data:
                 made(content)
         else:
-            opened = {name: (put, self._open(put)) for name, put in self._named().items()}
+            opened = {name: (put, self._open(put)) for name, put in splits_of(job).items()}
             splits = tuple(_split(name, put.path, rows) for name, (put, rows) in opened.items())
             first = next(iter(opened.values()))[1]
             sample = tuple(first.table.slice(0, SAMPLE_ROWS).to_pylist())
@@ -122,35 +122,28 @@ class Publishing:
         )
         return card, data
 
-    def _named(self) -> dict[str, Put]:
-        """The outputs by the names of their splits. Raises DreamError `bad-name` for one that the Hub cannot have."""
-        job = self._wanted.job
-        found: dict[str, Put] = {}
-        for put in job.outputs:
-            name = put.name or ONLY_SPLIT
-            if name in found or not re.fullmatch(r"\w+(\.\w+)*", name):
-                hint = "give every output a name of letters and digits: `train`, `eval`"
-                fail("bad-name", f"`{put.path}` has no name for a split of its own", job.rule.span, hint=hint)
-            found[name] = put
-        return found
-
     def _open(self, put: Put) -> OpenedDataset:
         return open_dataset(self._session.disk.locate(put.path))
 
     def _model(self) -> tuple[ModelFacts, list[Content]]:
-        target = self._wanted.job.id
+        target, base = self._wanted.job.id, self._base()
         folder = self._session.disk.locate(target)
-        base = self._base()
-        if base is None and (named := base_named(folder)) is not None:
+        return model_facts(target, folder, base, self._examples()), model_contents(folder, base)
+
+    def _base(self) -> str | None:
+        """The base of the model by its name on the Hub. Raises DreamError `local-base` for an adapter of another."""
+        target = self._wanted.job.id
+        base = self._trained_from()
+        if base is None and (named := base_named(self._session.disk.locate(target))) is not None:
             fail(
                 "local-base",
                 f"`{target}` is an adapter of `{Path(named).name}`, which is not on the Hub",
                 self._wanted.job.rule.span,
                 hint="say `merge: True` in the training, or `publish:` in the rule of its base",
             )
-        return model_facts(target, folder, base, self._examples()), model_contents(folder, base)
+        return base
 
-    def _base(self) -> str | None:
+    def _trained_from(self) -> str | None:
         """The name on the Hub of what the model was trained from: of a part, or where its target is published."""
         job = self._wanted.job
         names = self._wanted.plan.graph.names(job)
@@ -159,7 +152,7 @@ class Publishing:
             maker = self._wanted.plan.graph.makers.get(base) if isinstance(base, str) else None
             if maker is not None:
                 published: str | None = maker.setting("publish")
-                return published
+                return self._repository.owned(published) if published else None
             for part in self._chain.last.parts:
                 if part.kind == "model" and part.name == base:
                     return hub_name(part)
@@ -184,21 +177,18 @@ class Publishing:
         return [text for text in dict.fromkeys(texts) if len(text) <= LONGEST_EXAMPLE]
 
     def _readme_of(self, part: Part) -> str | None:
-        """The README of a part that lies in the project, or in the Hub's cache on this machine."""
-        try:
-            if part.where == "project":
+        """The README of a part that lies in the project, or on the Hub."""
+        if part.where == "project":
+            with suppress(OSError, ValueError):
                 return (self._session.disk.locate(part.name) / "README.md").read_text(encoding="utf-8")
-            from huggingface_hub import try_to_load_from_cache
-
-            name = hub_name(part)
-            found = try_to_load_from_cache(name, "README.md", repo_type=part.kind) if name else None
-            return Path(found).read_text(encoding="utf-8") if isinstance(found, str) else None
-        except (OSError, ValueError):
-            return None
+        name = hub_name(part)
+        return self._repository.card_of(name, part.kind, part.revision) if name is not None else None
 
 
 def _split(name: str, target: str, rows: OpenedDataset) -> Split:
-    return Split(name, target, rows.count, _size(rows), {field.name: str(field.type) for field in rows.table.schema})
+    return Split(
+        name, target, rows.count, _size(rows), {field.name: features.kind_of(field) for field in rows.table.schema}
+    )
 
 
 def _size(rows: OpenedDataset) -> int:

@@ -22,9 +22,12 @@ from dreammake.core.traced import Origin, Trace, TracedPrompt, TracedRow, Traced
 from dreammake.plan.estimate import can_rehearse
 from dreammake.plan.graph import PlannedJob
 from dreammake.plan.plan import Plan
+from dreammake.plan.selection import path_named
 from dreammake.session.replay import Lookup, Lost, Replay, Replayed
 from dreammake.session.session import Session
 from dreammake.store.dataset import is_dataset, open_dataset
+from dreammake.store.error_table import read_errors
+from dreammake.store.files import ERRORS
 
 MOST = 1000
 """Rows that one trace follows."""
@@ -33,8 +36,11 @@ MOST = 1000
 def trace(session: Session, word: str, row: int) -> Trace:
     """The trace of row number `row` (from 0) of a target. Raises DreamError: no such target, target not up to date, no
     such row."""
-    plan = session.plan(session.select([word]))
-    target = _target_of(plan, word.rstrip("/"))
+    target = path_named(session.dreamfile, word)
+    plan = session.plan(session.select([target]))
+    if target not in plan.graph.makers:
+        hint = did_you_mean(target, plan.graph.makers) or "trace a row of what is made from it"
+        fail("unknown-target", f"no rule makes `{target}`", hint=hint)
     verdict = plan.verdicts[plan.graph.makers[target].id]
     if verdict.action != "fresh":
         built = session.disk.signature(target) is not None
@@ -51,15 +57,6 @@ def trace(session: Session, word: str, row: int) -> Trace:
             found[origin] = tracer.follow(*origin)
             waiting += found[origin].origins
     return Trace(tuple(found.values()))
-
-
-def _target_of(plan: Plan, word: str) -> str:
-    if word in plan.graph.makers:
-        return word
-    rule = plan.graph.dreamfile.rules.get(word)
-    if rule is not None and len(rule.outputs) == 1 and rule.outputs[0].literal in plan.graph.makers:
-        return str(rule.outputs[0].literal)
-    fail("unknown-target", f"no rule makes `{word}`", hint=did_you_mean(word, plan.graph.makers))
 
 
 @dataclass(slots=True)
@@ -115,11 +112,21 @@ class _Tracer:
             origins = [*one.origins]
             for number, step in enumerate(job.rule.steps):
                 behind = one.behind[number]
-                steps.append(TracedStep(step.label, behind, tuple(_prompts(replay, number, one))))
+                failed = self._failed(job, step.label, one, number)
+                steps.append(TracedStep(step.label, behind, tuple(_prompts(replay, number, one)), failed))
                 if step.word == "load" and behind is not None:
                     origin = self._loaded(replay, number, behind)
                     origins += [origin] if origin is not None else []
             return TracedRow(path, row, values, how, steps=tuple(steps), origins=tuple(origins), **about)
+
+    def _failed(self, job: PlannedJob, label: str, one: Replayed, number: int) -> str:
+        """Why a step has no result for a row, by the error table of its job; empty where it has one."""
+        table = self.session.disk.locate(job.id) / ERRORS
+        if not table.is_file():
+            return ""
+        before = _before(one, number)
+        errors = read_errors(table)
+        return next((str(error["message"]) for error in errors if (error["step"], error["row"]) == (label, before)), "")
 
     def _loaded(self, replay: Replay, number: int, row: int) -> Origin | None:
         """The file of a `load`, and the row in it; None where it is of no file."""
@@ -167,7 +174,7 @@ class _Tracer:
         if len(numbers) != 1:
             told = f"{len(numbers):,} rows of {source} have the same {', '.join(common)}"
             return replace(lost, note=f"{lost.note}; {told}")
-        note = f"{lost.note}; found by the same {', '.join(common)}"
+        note = f"the same {', '.join(common)}; {lost.note}"
         return replace(lost, how="matched", origins=((source, numbers[0]),), note=note)
 
 
@@ -205,6 +212,13 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def _before(one: Replayed, number: int) -> int | None:
+    """The number that a row had when a step read it; None where it came in later."""
+    if number:
+        return one.behind[number - 1]
+    return one.origins[0][1] if one.origins else None
+
+
 def _prompts(replay: Replay, number: int, one: Replayed) -> Iterator[TracedPrompt]:
     """What a step asked about a row. Its requests are made anew from the row as it was; which of equal ones were its
     own is told by their place."""
@@ -215,7 +229,7 @@ def _prompts(replay: Replay, number: int, one: Replayed) -> Iterator[TracedPromp
             yield _told(replay, asked[behind], asked[behind].request)
         return
     wanted = replay.requests(number, one.before[number])
-    at = one.behind[number - 1] if number else one.origins[0][1]
+    at = _before(one, number)
     for turn, want in enumerate(wanted):
         place = (at or 0) * len(wanted) + turn
         mine = asked[place] if place < len(asked) else None

@@ -49,7 +49,7 @@ def import_bundle(session: Session, file: Path, *, overwrite: bool = False) -> I
             try:
                 found = _read(manifest, aside)
                 _verify(found)
-                told = _told(manifest["about"])
+                told = _told(manifest["about"], session.environment)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 _bad(file, str(error) if type(error) is ValueError else "its manifest is none")
             same, other = _compare(session, found)
@@ -115,10 +115,16 @@ def _verify(found: _Unpacked) -> None:
         raise ValueError("two of its files have one place")
 
 
-def _told(about: Mapping[str, Any]) -> dict[str, Any]:
+def _told(about: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
     """What a bundle says for people."""
+    unset = [str(name) for name in about.get("environment", ()) if str(name) not in environment]
     lists = {name: [str(one) for one in about.get(name, ())] for name in ("code", "words")}
-    return {**lists, "config": dict(about.get("config", {})), "dreamfile": str(about.get("dreamfile", ""))}
+    return {
+        **lists,
+        "unset": unset,
+        "config": dict(about.get("config", {})),
+        "dreamfile": str(about.get("dreamfile", "")),
+    }
 
 
 def _compare(session: Session, found: _Unpacked) -> tuple[list[str], list[str]]:

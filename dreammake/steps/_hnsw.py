@@ -57,5 +57,5 @@ def _faiss() -> Any:
         import faiss
     except ImportError:
         message = '`method: "hnsw"` needs the package faiss-cpu, and it is not installed'
-        fail("missing-package", message, hint='pip install faiss-cpu, or take `method: "exact"`', exit_code=1)
+        fail("missing-package", message, hint="pip install 'dreammake-llm[search]'", exit_code=1)
     return faiss

@@ -91,6 +91,10 @@ def _refused(name: str, error: Exception) -> NoReturn:
             f"{HUB}{name} has several configurations" if "missing" in message else f"{HUB}{name} has no such `config`"
         )
         fail("no-such-config", said, hint=f"name one of them: {', '.join(known[:20])}", exit_code=1)
+    if type(error).__name__ == "RevisionNotFoundError":
+        fail(
+            "unreachable-source", f"{HUB}{name} has no such revision", hint="look at its branches and tags", exit_code=1
+        )
     status = getattr(getattr(error, "response", None), "status_code", None)
     known_reasons = {
         401: "it does not exist, or it is private and HF_TOKEN is not set",

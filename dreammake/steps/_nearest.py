@@ -15,7 +15,8 @@ from dreammake.core.spelling import did_you_mean
 from dreammake.core.step import Work
 from dreammake.core.values import Function, ModelSpec, Template
 from dreammake.steps._asking import renderer
-from dreammake.steps._vectors import unit
+from dreammake.steps._top_k import nearest
+from dreammake.steps._vectors import embedder, unit
 
 if TYPE_CHECKING:
     from numpy import float32
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 _EXAMPLE = 'write `nearest(input.shots, k=3, text="{{ question }}", model=minilm)`'
-_ROWS_AT_ONCE = 100
-"""Rows whose likeness to all rows of the dataset is held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,10 @@ class ShownFrom(Dataset):
             if name not in ("k", "text", "of", "model"):
                 hint = did_you_mean(name, ("k", "text", "of", "model"))
                 raise Wrong(f"`{self.name}`: `nearest` takes no `{name}`", hint, "unknown-argument")
-        self._check_model(value.kwargs.get("model"))
+        model = value.kwargs.get("model")
+        if not isinstance(model, ModelSpec):
+            raise Wrong(f"`{self.name}`: `nearest` needs a `model` that makes embeddings", _EXAMPLE, "wrong-argument")
+        embedder(model, self.name)
         for name in ("text", "of"):
             if not isinstance(value.kwargs.get(name, None if name == "text" else ""), str):
                 raise Wrong(f"`{self.name}`: `nearest` needs `{name}`, the text to compare", _EXAMPLE, "wrong-argument")
@@ -62,15 +64,6 @@ class ShownFrom(Dataset):
             message = f"`{self.name}`: the `k` of `nearest` is a whole number of 1 or above, not {describe(k)}"
             raise Wrong(message, _EXAMPLE, "wrong-argument")
         return value
-
-    def _check_model(self, model: Any) -> None:
-        from dreammake.core.catalog import Catalog
-
-        if not isinstance(model, ModelSpec):
-            raise Wrong(f"`{self.name}`: `nearest` needs a `model` that makes embeddings", _EXAMPLE, "wrong-argument")
-        if Catalog().embedder(model.engine) is None:
-            message = f"`{self.name}`: the model `{model.name}` makes no embeddings"
-            raise Wrong(message, 'take one of `engine: "sentence-transformers"`, or of "api"', "not-an-embedder")
 
 
 def path_of(value: Any) -> str:
@@ -146,10 +139,4 @@ def _most_like(
     if vectors is None or index is None:
         yield from [range(min(k, rows))] * count
         return
-    import numpy
-
-    for start in range(0, count, _ROWS_AT_ONCE):
-        for likeness in vectors[start : start + _ROWS_AT_ONCE] @ index.T:
-            near = numpy.arange(rows) if k >= rows else numpy.argpartition(-likeness, k - 1)[:k]
-            order: list[int] = near[numpy.lexsort((near, -likeness[near]))].tolist()
-            yield order
+    yield from nearest(vectors, index, k)[0].tolist()

@@ -20,13 +20,17 @@ class EmbeddingModel(Model):
     takes = "the name of a declared model that makes embeddings"
 
     def read(self, value: Any) -> ModelSpec:
-        from dreammake.core.catalog import Catalog
+        return embedder(super().read(value), self.name)
 
-        spec = super().read(value)
-        if Catalog().embedder(spec.engine) is None:
-            hint = 'take one of `engine: "sentence-transformers"`, or of "api"'
-            raise Wrong(f"`{self.name}`: the model `{spec.name}` makes no embeddings", hint, "not-an-embedder")
-        return spec
+
+def embedder(spec: ModelSpec, option: str) -> ModelSpec:
+    """The model that an option names, which makes embeddings. Raises Wrong."""
+    from dreammake.core.catalog import Catalog
+
+    if Catalog().embedder(spec.engine) is None:
+        hint = 'take one of `engine: "sentence-transformers"`, or of "api"'
+        raise Wrong(f"`{option}`: the model `{spec.name}` makes no embeddings", hint, "not-an-embedder")
+    return spec
 
 
 class NotEmbedded(Exception):

@@ -12,7 +12,7 @@ from dreammake.steps._order import on_disk, order_by
 from dreammake.steps._row_digests import RowDigests
 from dreammake.steps._row_texts import ColumnTexts, RowTexts, TemplateTexts
 from dreammake.steps._vector_file import VectorWriter, vectors_at
-from dreammake.steps._vectors import EmbeddingModel, embedded, vectors_in
+from dreammake.steps._vectors import EmbeddingModel, NotEmbedded, embedded, vectors_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,14 +31,14 @@ class Dedup(Step):
     """Leaves out rows that are the same as another one, or nearly so: `dedup: "question"`, or by a `text`.
 
     Of rows that are alike the first one stays, or the one with the most of `keep`; the rows that stay keep their order.
-    Each row that goes is like one that stays. A row with nothing to compare (null, or a blank text) stays.
+    Each row that goes is like one that stays. A row with nothing to compare (null, or a blank `text`) stays.
 
     - **exact**: the same text, or the same values in all of `columns`. Without `keep` rows stream, and 100 bytes are
       held for each that stays.
     - **minhash**: texts whose n-grams of words overlap by `threshold` (Jaccard), in any case and with any punctuation.
-      The overlap is estimated from `num_perm` hashes, to about 0.04; of pairs just at the threshold, 2 in 100 are
-      missed. What is known of a text lies on disk; memory grows by some 200 bytes a row. A text without spaces
-      between its words (Chinese, say) wants `unit: "characters"`.
+      The overlap is estimated from `num_perm` hashes, to about 0.04 either way with 128 of them. What is known of a
+      text lies on disk; memory grows by some 200 bytes a row. A text without spaces between its words (Chinese, say)
+      wants `unit: "characters"`.
     - **embedding**: vectors whose cosine is `threshold` or more, made by `model` or read from the column `vectors`.
       Each row is compared with all that stay, so time grows with their square. Vectors lie on disk.
     """
@@ -133,7 +133,11 @@ def _best_ones(options: Any, spooled: Spooled, work: Work) -> Iterator[pa.Record
 
     order = range(spooled.count) if options.keep is None else order_by(options.keep, spooled, reverse=True)
     compare = {"exact": _by_digests, "minhash": _by_sketches, "embedding": _by_vectors}[options.method]
-    stays = compare(options, spooled, order, work)
+    try:
+        stays = compare(options, spooled, order, work)
+    except NotEmbedded:
+        yield from spooled.batches()
+        return
     work.say(f"{int((~stays).sum()):,} of {spooled.count:,} rows are like another one")
     done = 0
     for batch in spooled.batches():

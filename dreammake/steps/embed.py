@@ -17,7 +17,7 @@ class Embed(Step):
 
     The column holds lists of 32-bit numbers, all of one length. A vector is kept in the prompt cache under its text, so
     that an edited row embeds one text again, and a row that moved none. A row whose columns are null, or whose text is
-    blank, has null. A text that is longer than the model reads is cut by the model.
+    blank, has null. A text that is longer than the model reads is cut by it, or refused by its endpoint.
 
     Rows stream: memory does not depend on how many there are.
     """

@@ -10,7 +10,7 @@ from dreammake.core.rows import Rows
 from dreammake.core.step import Columns, Look, Step, Work
 from dreammake.steps import _arrow_files, _csv_files, _dataset_folder, _hub_dataset, _json_files, _sql
 from dreammake.steps._columns import check_known, united, with_columns
-from dreammake.steps._fetched import fetched
+from dreammake.steps._fetched import fetched, format_at
 from dreammake.steps._files import FORMATS, DataFile, find, is_pattern
 from dreammake.steps._sources import kind_of, local_path
 
@@ -34,7 +34,8 @@ class Load(Step):
       commit, and later builds read that commit; `dreammake -F` looks again. `streaming: True` keeps no copy.
     - **SQL**: a SQLite file (`.db`, `.sqlite`) or a URL of SQLAlchemy, with a `query` or a `table`. A SQLite file
       counts by its content; what a server holds is read when the target is built, and `-F` reads it again.
-    - **addresses**: `https://`, `s3://`, `gs://`, by fsspec, are fetched when the target is built, and read as files.
+    - **addresses**: `https://`, `s3://`, `gs://`, by fsspec, are fetched when the target is built, and read as files;
+      in a bucket, globs too. `-F` fetches them again.
     """
 
     value = "source"
@@ -75,31 +76,8 @@ rule all:
     @classmethod
     def columns(cls, options: Any, name: str | None, have: Columns | None, look: Look) -> Columns | None:
         _check_query(options)
-        if any(kind_of(source) != "file" for source in options.source):
-            return cls._columns_elsewhere(options, look)
         try:
-            plain = [source for source in options.source if not is_pattern(source)]
-            made = [look.columns(source) for source in plain] if options.split is None else [None]
-            if len(plain) == len(options.source) and None not in made:
-                return _chosen(options, united(columns for columns in made if columns is not None))
-            if not all(look.source(source).exists() for source in plain):
-                return None  # a rule makes it; the planner has refused what nobody makes
-            return _wanted(find(options.source, look.source, options.format), options)
-        except DreamError as error:
-            first = error.diagnostics[0]
-            raise Wrong(first.message, first.hint, first.code) from error
-
-    @classmethod
-    def _columns_elsewhere(cls, options: Any, look: Look) -> Columns | None:
-        """Those of a SQLite file; what lies on no disk here is not known yet."""
-        if options.columns:
-            return tuple(options.columns)
-        [source, *more] = options.source
-        path = local_path(source)
-        if more or path is None or kind_of(source) != "sql" or not look.source(path).exists():
-            return None
-        try:
-            return _sql.sqlite_columns(look.source(path), path, options)
+            return _columns_known(options, look)
         except DreamError as error:
             first = error.diagnostics[0]
             raise Wrong(first.message, first.hint, first.code) from error
@@ -120,11 +98,38 @@ rule all:
         files: list[DataFile] = []
         for source in options.source:
             if kind_of(source) == "address":
-                files.append(fetched(source, options.format, work))
+                files += fetched(source, options.format, work)
             else:
                 files += find([source], work.path, options.format)
         wanted = _wanted(files, options)
         return Rows(wanted, lambda: _batches(files, options, wanted, work))
+
+
+def _columns_known(options: Any, look: Look) -> Columns | None:
+    """The columns, where files and databases on disk can tell them."""
+    if any(kind_of(source) != "file" for source in options.source):
+        return _columns_elsewhere(options, look)
+    plain = [source for source in options.source if not is_pattern(source)]
+    made = [look.columns(source) for source in plain] if options.split is None else [None]
+    if len(plain) == len(options.source) and None not in made:
+        return _chosen(options, united(columns for columns in made if columns is not None))
+    if not all(look.source(source).exists() for source in plain):
+        return None  # a rule makes it; the planner has refused what nobody makes
+    return _wanted(find(options.source, look.source, options.format), options)
+
+
+def _columns_elsewhere(options: Any, look: Look) -> Columns | None:
+    """Those of a SQLite file; what lies on no disk here is not known yet."""
+    for source in options.source:
+        if kind_of(source) == "address" and options.format is None:
+            format_at(source)
+    if options.columns:
+        return tuple(options.columns)
+    [source, *more] = options.source
+    path = local_path(source)
+    if more or path is None or kind_of(source) != "sql" or not look.source(path).exists():
+        return None
+    return _sql.sqlite_columns(look.source(path), path, options)
 
 
 def _check_query(options: Any) -> None:

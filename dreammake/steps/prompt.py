@@ -18,8 +18,8 @@ class Prompt(Step):
     With `n` above 1 the column holds lists. With a `schema` the answer is a JSON object, and each of its fields a
     column, too; a text that does not fit is asked for again, and never guessed at. An answer is kept as soon as it
     comes, so a row is asked again only when its request changes: inserting, removing or reordering rows asks nothing
-    again, and raising `n` asks the difference. Rows that failed are in the error table: `dreammake show TARGET
-    --errors`.
+    again, and raising `n` asks the difference. Rows that failed are in the error table, `dreammake show TARGET
+    --errors`; so is a row whose text would print a null.
 
     `examples` come before the question as turns of a chat, in their order, as many as fit: `examples: input.shots`. A
     text reads the rows of the `context` as a list: `{% for row in context %}{{ row.fact }}{% endfor %}`. Both take all

@@ -23,7 +23,7 @@ class Retrieve(Step):
 
     - **exact**: by the cosine of vectors. Each query is compared with all rows: a million of 384 numbers take some
       15 ms. Vectors are read from disk as they are needed.
-    - **hnsw**: the same by a graph (HNSW), nearly exact and a hundred times faster; needs faiss-cpu. It is made by one
+    - **hnsw**: the same by a graph (HNSW), nearly exact and much faster; needs faiss-cpu. It is made by one
       thread, so that equal rows give equal results, and is held in memory.
     - **bm25**: by the words that both texts have, the rare ones first; needs no model. A row that shares no word with
       the query is not found.
@@ -101,25 +101,38 @@ rule all:
 
 
 def _check(options: Any) -> None:
-    by_vectors, by_words = options.method != "bm25", options.method in ("bm25", "hybrid")
-    if options.query_vectors is not None and len(options.query_vectors) != 1:
-        raise Wrong(f"`query_vectors` names one column, not {len(options.query_vectors)}", code="wrong-argument")
     for side in ("query", "text"):
-        vectors = f"{side}_vectors"
-        if not by_vectors and options[vectors] is not None:
-            message = f'`{vectors}` is for vectors, and `method: "bm25"` searches by words'
-            raise Wrong(message, f"take it out, and say `{side}`", "conflicting-options")
-        if options[side] is None and (by_words or options[vectors] is None):
-            raise Wrong(f"there is nothing to search by: no `{side}`", f'add `{side}: "..."`', "missing-option")
-        if options[side] is not None and options[vectors] is not None and not by_words:
-            message = f"`{side}` and `{vectors}` exclude each other"
-            raise Wrong(message, "keep one of them", "conflicting-options")
+        _check_side(options, side)
+    _check_models(options)
+    for option in ("m", "ef_construction", "ef_search"):
+        if options.method != "hnsw" and options[option] != options.declared()[option].default:
+            message = f'`{option}` is for the graph of "hnsw", and the `method` is "{options.method}"'
+            raise Wrong(message, "take it out", "conflicting-options")
+
+
+def _check_side(options: Any, side: str) -> None:
+    """Is there what is compared: a text where the search is by words, a text or vectors where it is by vectors?"""
+    text, vectors, by_words = options[side], options[f"{side}_vectors"], options.method in ("bm25", "hybrid")
+    if options.method == "bm25" and vectors is not None:
+        message = f'`{side}_vectors` is for vectors, and `method: "bm25"` searches by words'
+        raise Wrong(message, f"take it out, and say `{side}`", "conflicting-options")
+    if text is None and (by_words or vectors is None):
+        raise Wrong(f"there is nothing to search by: no `{side}`", f'add `{side}: "..."`', "missing-option")
+    if text is not None and vectors is not None and not by_words:
+        raise Wrong(f"`{side}` and `{side}_vectors` exclude each other", "keep one of them", "conflicting-options")
+    if isinstance(vectors, list) and len(vectors) != 1:
+        raise Wrong(f"`{side}_vectors` names one column, not {len(vectors)}", code="wrong-argument")
+
+
+def _check_models(options: Any) -> None:
     models = [option for option in ("model", "query_model") if options[option] is not None]
-    if models and not by_vectors:
-        message = f'`{models[0]}` makes vectors, and `method: "bm25"` searches by words'
-        raise Wrong(message, 'take it out, or say `method: "hybrid"`', "conflicting-options")
-    wanted = by_vectors and (options.text_vectors is None or (options.query_vectors is None and not models))
-    if wanted and options.model is None:
+    if options.method == "bm25":
+        if models:
+            message = f'`{models[0]}` makes vectors, and `method: "bm25"` searches by words'
+            raise Wrong(message, 'take it out, or say `method: "hybrid"`', "conflicting-options")
+        return
+    queries_lack = options.query_vectors is None and not models
+    if queries_lack or (options.text_vectors is None and options.model is None):
         raise Wrong("texts are compared by a `model`", "name one that makes embeddings", "missing-option")
 
 

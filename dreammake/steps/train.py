@@ -39,7 +39,7 @@ class _Training:
         return self.work.path(path)
 
     def scores(self, judge: ModelSpec, questions: Sequence[str], scale: Sequence[float] | None) -> list[float | None]:
-        return scores(self.work.ask, judge, questions, scale, self.work.say)
+        return scores(self.work, judge, questions, scale)
 
     def progress(self, done: int, total: int | None = None, **measures: float) -> None:
         self.work.progress(done, total, **measures)
@@ -102,7 +102,8 @@ rule pluralizer:
     def run(self, options: Any, name: str | None, rows: Rows | None, work: Work) -> Mapping[str, Rows]:
         """Train on `rows`, where steps before this one made them, and else on the job's input. Makes no rows."""
         trainer = self._trainer(name)
-        chosen = train_input(work)
+        base = options.values.get("base") or ""
+        chosen = train_input(work, base)
         if rows is not None and (chosen is None or chosen.name != "train"):
             train = rows if rows.count is not None else work.spool(rows)
         elif chosen is not None:
@@ -110,7 +111,6 @@ rule pluralizer:
         else:
             fail("missing-input", f"`train {name}` has no dataset to learn from", hint="name one: input: train: ...")
         eval_ = next((work.open(put.path) for put in work.inputs if put.name == "eval"), None)
-        base = options.values.get("base") or ""
         folder = work.path(base) if base else None
         trainer().run(
             options,
@@ -137,12 +137,12 @@ rule pluralizer:
         return found  # type: ignore[no-any-return]
 
 
-def train_input(work: Work) -> Put | None:
-    """The input to learn from: the one named `train`, or the only dataset that is not `eval`.
+def train_input(work: Work, base: str = "") -> Put | None:
+    """The input to learn from: the one named `train`, or the only dataset that is neither `eval` nor the `base`.
 
     None where there is none; raises DreamError where there are several and none is named `train`.
     """
-    datasets = [put for put in work.inputs if put.name != "eval" and not _is_model(put, work)]
+    datasets = [put for put in work.inputs if put.name != "eval" and put.path != base and not _is_model(put, work)]
     named = [put for put in datasets if put.name == "train"]
     if len(datasets) > 1 and not named:
         listed = ", ".join(put.path for put in datasets)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dreammake.core.diagnostic import fail
+from dreammake.store.files import writing
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -45,7 +46,7 @@ def write_archive(
     look: Look = lambda name, piece: None,
 ) -> int:
     """Write an archive of files, whole or not at all; gives its size in bytes. Raises what `look` raises, and
-    DreamError `file-changed` where a file changes meanwhile."""
+    DreamError `file-changed` where a file changes meanwhile, `disk-full`, `unwritable-file`."""
     import pyarrow as pa
 
     order = sorted(members)
@@ -55,18 +56,19 @@ def write_archive(
     text = json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=1).encode("utf-8", "surrogatepass")
     look(MANIFEST, text)
     part = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with (
-            pa.OSFile(str(part), "wb") as sink,
-            pa.CompressedOutputStream(sink, "zstd") as stream,
-            tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as tar,
-        ):
-            tar.addfile(_plain(MANIFEST, len(text)), io.BytesIO(text))
-            for name in order:
-                _add(tar, name, members[name], *digests[name])
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
+    with writing(file):
+        try:
+            with (
+                pa.OSFile(str(part), "wb") as sink,
+                pa.CompressedOutputStream(sink, "zstd") as stream,
+                tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+            ):
+                tar.addfile(_plain(MANIFEST, len(text)), io.BytesIO(text))
+                for name in order:
+                    _add(tar, name, members[name], *digests[name])
+            os.replace(part, file)
+        finally:
+            part.unlink(missing_ok=True)
     return file.stat().st_size
 
 

@@ -113,7 +113,7 @@ def _state(folder: Path) -> list[dict[str, Any]]:
 
 def _no_state(folder: Path) -> NoReturn:
     if not folder.exists():
-        fail("no-such-dataset", f"there is no dataset at {folder}")
+        fail("no-such-dataset", f"there is no dataset at {folder}", hint="build it, or correct the path")
     if (folder / "dataset_dict.json").is_file():
         splits = json.loads((folder / "dataset_dict.json").read_text(encoding="utf-8")).get("splits", [])
         fail(

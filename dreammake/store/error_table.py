@@ -18,6 +18,7 @@ from typing import Any, TextIO
 from dreammake.core import fingerprint
 from dreammake.core.secrets import SECRETS
 from dreammake.core.step import RowError
+from dreammake.core.values import in_words
 from dreammake.store.files import ERRORS
 
 
@@ -40,7 +41,7 @@ class ErrorTable:
         fields: dict[str, Any] = {"row": error.row, "step": error.step, "code": error.code, "message": error.message}
         if error.answer is not None:
             fields["answer"] = error.answer
-        line = json.dumps(fields | {"values": error.values}, ensure_ascii=False, default=_in_words)
+        line = json.dumps(fields | {"values": error.values}, ensure_ascii=False, default=in_words)
         self._file.write(SECRETS.hide(line).encode("utf-8", "replace").decode() + "\n")
 
     def move_to(self, place: Path) -> None:
@@ -73,7 +74,3 @@ def read_errors(path: Path) -> Iterator[dict[str, Any]]:
         for line in file:
             if line.endswith("\n"):
                 yield json.loads(line)
-
-
-def _in_words(value: Any) -> str:
-    return f"{len(value):,} bytes" if isinstance(value, bytes) else str(value)

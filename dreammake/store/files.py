@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISDIR as is_folder
 
@@ -32,6 +35,19 @@ def fingerprint_path(path: str | Path) -> str:
         fail("no-such-file", f"{error.filename} does not exist")
     except OSError as error:
         fail("unreadable-file", f"{error.filename or path} cannot be read: {error.strerror or error}")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Write a file in this block. Raises DreamError `disk-full`, `unwritable-file` where the system refuses."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            fail("disk-full", "the disk is full", hint="free some space, and run the same command again", exit_code=1)
+        why = os.strerror(error.errno) if error.errno else error
+        hint = "choose another place, or see who may write there"
+        fail("unwritable-file", f"{path.name} cannot be written: {why}", hint=hint, exit_code=1)
 
 
 def signature(path: str | Path) -> str | None:

@@ -11,22 +11,24 @@ from typing import Any, NoReturn
 
 from dreammake.core.diagnostic import fail
 from dreammake.plan.pinned import Pin, Pinned
+from dreammake.store.files import writing
 
 NAME = "Dreamfile.lock"
 VERSION = 1
 
 
 def write_pinned(pinned: Pinned, path: Path) -> bool:
-    """Write the lock, whole or not at all. False where it says the same already."""
+    """Write the lock, whole or not at all. False where it says the same already. Raises DreamError."""
     text = text_of(pinned)
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
     part = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with writing(path):
+        try:
+            part.write_text(text, encoding="utf-8")
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
     return True
 
 

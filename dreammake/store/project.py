@@ -5,10 +5,11 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dreammake.core.diagnostic import fail
+from dreammake.core.diagnostic import DreamError, fail
 from dreammake.core.options import Wrong
 from dreammake.core.spelling import nearest
 from dreammake.core.step import Columns
@@ -61,7 +62,13 @@ class ProjectFolder:
 
     def columns(self, path: str) -> Columns | None:
         place = Path(self._on_disk(path))
-        return dataset_columns(place) if place.is_dir() and is_dataset(place) else None
+        if not (place.is_dir() and is_dataset(place)):
+            return None
+        try:
+            return dataset_columns(place)
+        except DreamError as error:
+            wrong = error.diagnostics[0]
+            raise DreamError(replace(wrong, message=wrong.message.replace(str(place), path))) from error
 
     def kind(self, path: str) -> str | None:
         place = Path(self._on_disk(path))
@@ -108,6 +115,16 @@ class ProjectFolder:
         from dreammake.plan.function_source import function_parameters
 
         return function_parameters(self.root, reference)
+
+    def accepts(self, reference: str, name: str) -> bool:
+        from dreammake.plan.function_source import accepts
+
+        return accepts(self.root, reference, name)
+
+    def required(self, reference: str) -> Sequence[str] | None:
+        from dreammake.plan.function_source import required_parameters
+
+        return required_parameters(self.root, reference)
 
     # lang.context.Project
 

@@ -6,6 +6,7 @@ A file there is whole or absent, and never changes: its name says what it holds.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
 from pathlib import Path
@@ -38,8 +39,9 @@ def open_place(url: str) -> SharedPlace:
 
         return BucketPlace(*url_to_fs(url))
     except ImportError as error:
-        package = getattr(error, "name", None) or "fsspec"
-        message = f"a cache at {url.partition('://')[0]}:// needs a package that is not installed: {error}"
+        asked = re.search(r"[Ii]nstall (\w+)", str(error))  # as fsspec says it: "Install s3fs to access S3"
+        package = asked[1] if asked else error.name or "fsspec"
+        message = f"a cache at {url.partition('://')[0]}:// needs a package that is not installed"
         fail("missing-package", message, hint=f"pip install {package}")
     except ValueError as error:
         fail("bad-arguments", f"--cache-url names no place: {error}", hint="write a folder, or s3://bucket/path")

@@ -57,6 +57,11 @@ def complete(folder: Path) -> list[Path]:
     return [checkpoint for checkpoint in _all(folder) if (checkpoint / _MARK).is_file()]
 
 
+def are_elsewhere(folder: Path) -> bool:
+    """Whether an earlier recipe of the same target has checkpoints, in a folder beside this one."""
+    return any(complete(other) for other in folder.parent.iterdir() if other != folder and other.is_dir())
+
+
 def mark(checkpoint: Path, made_by: Mapping[str, Any]) -> None:
     """Say that a checkpoint is written to its end."""
     document = {"made_by": dict(made_by), "files": _sizes(checkpoint)}

@@ -11,6 +11,7 @@ from dreammake.core.spelling import did_you_mean
 from dreammake.core.trainer import Training
 from dreammake.trainers import _adapter, _base_model, _model_folder, _trl
 from dreammake.trainers._reader_options import known_to_base
+from dreammake.trainers._tokenizer import need_padding
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -28,7 +29,7 @@ def open_model(options: Any, training: Training) -> SentenceTransformer:
 
     base = base_folder(training.base, training.say)
     set_seed(options["seed"])
-    with _base_model.opening(str(base)):
+    with _base_model.opening(base, str(options.base)):
         model = SentenceTransformer(
             str(base),
             device="cpu" if _trl.uses_cpu(options) else None,
@@ -37,7 +38,7 @@ def open_model(options: Any, training: Training) -> SentenceTransformer:
         )
     if _base_model.is_adapter(base):
         _merge(model)
-    _base_model.need_padding(model.tokenizer, options.base)
+    need_padding(model.tokenizer, options.base)
     if options.max_seq_length is not None:
         model.max_seq_length = options.max_seq_length
     lora = _trl.lora_config(options.values.get("peft"), "FEATURE_EXTRACTION")

@@ -59,8 +59,20 @@ def value_renderer(value: Any, columns: Sequence[str]) -> Render:
 
 
 def messages_renderer(value: Any, columns: Sequence[str]) -> Render:
-    """The messages of a chat, written out, or in a column that holds them."""
-    return value_renderer(value, columns)
+    """The messages of a chat, written out, or in a column that holds them. A row without any is `Unlearnable`."""
+    render = value_renderer(value, columns)
+
+    def messages(row: Row) -> Any:
+        found = render(row)
+        if not found or not isinstance(found, list | tuple) or not all(map(_is_message, found)):
+            raise Unlearnable("no-messages", "its `messages` are no list of dicts with `role` and `content`")
+        return found
+
+    return messages
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("role"), str) and "content" in value
 
 
 def chat(system: str | None, **texts: str) -> list[dict[str, str]]:
@@ -111,9 +123,10 @@ def dataset_of(columns: Sequence[str], examples: Iterable[dict[str, Any]], path:
 
     batches = list(from_dicts(columns, examples).batches())
     if not batches:
+        purpose = "measure the model on" if path == "eval" else "learn from"
         fail(
             "empty-dataset",
-            f"the `{path}` dataset has no rows, so there is nothing to learn from",
+            f"the `{path}` dataset has no rows, so there is nothing to {purpose}",
             hint="look at the rule that makes it: a filter may drop every row",
             exit_code=1,
         )

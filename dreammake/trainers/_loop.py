@@ -11,6 +11,7 @@ from dreammake.core.options import OptionSet
 from dreammake.core.trainer import Training
 from dreammake.trainers import _checkpoint, _watch
 from dreammake.trainers._processes import ranks
+from dreammake.trainers._tokenizer import check_tokens
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -30,6 +31,7 @@ def run(trainer: Trainer, training: Training, options: OptionSet | None = None) 
     args.logging_nan_inf_filter = False
     args.restore_callback_states_from_checkpoint = True
     _stop_early(trainer, values)
+    check_tokens(trainer, str(values.get("base")))
     begun = ranks.of_first(lambda: _begin(training))
     trainer.add_callback(
         _watch.callback(_watch.Saver, trainer, training, begun, values.get("checkpoint_minutes"), limit)
@@ -59,6 +61,8 @@ def _begin(training: Training) -> Path | None:
         training.tell(f"going on from step {found.step}")
     elif found.passed_over:
         training.tell("there is no other checkpoint, so the training begins anew")
+    elif _checkpoint.are_elsewhere(training.checkpoints):
+        training.tell("the checkpoints are of a training on other data or options, so this one begins anew")
     _checkpoint.remove_after(training.checkpoints, found.step)
     return found.checkpoint
 
@@ -82,10 +86,12 @@ def _stop_early(trainer: Trainer, values: Mapping[str, Any]) -> None:
 
 
 def _measures(trainer: Trainer) -> dict[str, float]:
-    """Steps, epochs and loss; of the `eval` input what was measured last, and which measurement was the best."""
+    """Processes, where there were several; steps, epochs and loss; of the `eval` input what was measured last, and
+    which measurement was the best."""
     state = trainer.state
     log: Sequence[Mapping[str, Any]] = state.log_history
-    found = {"steps": state.global_step, "epochs": state.epoch}
+    found: dict[str, float] = {"processes": ranks.count()} if ranks.count() > 1 else {}
+    found |= {"steps": state.global_step, "epochs": state.epoch}
     # What transformers gives as `train_loss` counts the steps since the last interruption.
     found["loss"] = trainer._total_loss_scalar / state.global_step
     rewards = [entry["reward"] for entry in log if "reward" in entry]

@@ -54,6 +54,7 @@ class PreferenceTrainer(TorchTrainer):
     @classmethod
     def needs(cls, options: OptionSet, have: Columns | None) -> None:
         """All of the data, and options that go together."""
+        super().needs(options, have)
         method = cls.__name__.lower()
         for name in cls.data_options:
             if options[name] is None:

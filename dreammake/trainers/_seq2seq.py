@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dreammake.core.diagnostic import fail
 from dreammake.core.trainer import Training
-from dreammake.trainers import _base_model, _trl
+from dreammake.trainers import _trl
+from dreammake.trainers._tokenizer import need_padding
 from dreammake.trainers._tuning import Start
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def trainer_of(start: Start, train: Dataset, eval_: Dataset | None, options: Any
     from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments
 
     tokenizer, lora = start.tokenizer, start.lora
-    _base_model.need_padding(tokenizer, options.base)
+    need_padding(tokenizer, options.base)
     config = _trl.config_of(Seq2SeqTrainingArguments, "sft", options, training)
 
     def encoded(dataset: Dataset) -> Dataset:

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from dreammake.core.diagnostic import fail
+from dreammake.core.options import OptionSet, Wrong
+from dreammake.core.step import Columns
 from dreammake.core.trainer import Trainer, Training
 from dreammake.trainers import _beforehand, _trouble
 from dreammake.trainers._noise import noise_to
@@ -24,6 +26,13 @@ class TorchTrainer(Trainer):
     """Whether `train` may run in several processes at once, one a GPU: `_loop.run` does what they do together."""
     shards: ClassVar[bool] = True
     """Whether a model can be cut into parts, one a GPU: `strategy: "fsdp"`."""
+
+    @classmethod
+    def needs(cls, options: OptionSet, have: Columns | None) -> None:
+        """A model that can be cut into parts, where it is to be. Raises Wrong."""
+        if options.values.get("strategy") == "fsdp" and not cls.shards:
+            said = f"`strategy`: `train {cls.__name__.lower()}` cannot cut its model into parts, as fsdp does"
+            raise Wrong(said, 'leave it out, or say `strategy: "ddp"`', "refused-options")
 
     def run(self, options: Any, training: Training) -> None:
         """Train and write `training.folder`: here, or in a process for each GPU of the job."""
@@ -54,10 +63,7 @@ class TorchTrainer(Trainer):
 
     def _strategy(self, options: Any) -> str:
         """An adapter is small, and its base fits where it is trained; all weights with their optimizer often do not."""
-        given = options.values.get("strategy")
-        if given == "fsdp" and not self.shards:
-            said = f"`train {type(self).__name__.lower()}` cannot cut its model into parts, as fsdp does"
-            fail("refused-options", said, hint='leave `strategy` out, or say `strategy: "ddp"`', exit_code=1)
+        given: str | None = options.values.get("strategy")
         return given or ("fsdp" if self.shards and options.values.get("peft") is None else "ddp")
 
 

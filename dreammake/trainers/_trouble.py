@@ -12,6 +12,7 @@ from dreammake.core.diagnostic import DreamError, fail
 from dreammake.core.options import OptionSet
 from dreammake.core.trainer import Training
 from dreammake.trainers import _checkpoint
+from dreammake.trainers._tokenizer import OUT_OF_RANGE, fail_of_tokens
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "Cannot allocate memory")
 _NO_SPACE = (
@@ -26,7 +27,7 @@ _NO_SPACE = (
 
 @contextmanager
 def in_words(options: OptionSet, training: Training) -> Iterator[None]:
-    """Inside it, memory or a disk that is full becomes a DreamError."""
+    """Inside it, memory or a disk that is full, or a token that the model does not have, becomes a DreamError."""
     try:
         yield
     except DreamError:
@@ -41,6 +42,8 @@ def in_words(options: OptionSet, training: Training) -> Iterator[None]:
             )
         if is_full_disk(error):
             full_disk("the model folder", training.checkpoints)
+        if isinstance(error, IndexError) and str(error) == OUT_OF_RANGE:
+            fail_of_tokens(str(options.values.get("base")))
         raise
 
 

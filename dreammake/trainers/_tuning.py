@@ -160,7 +160,7 @@ def _open(
     named = {"revision": options.revision} if options.revision else {}
     known = named | {"trust_remote_code": options["trust_remote_code"]} | dict(options["model_init_kwargs"] or {})
     if quantization is None:
-        return _base_model.open_base(base, options.dtype, known, head=head)
+        return _base_model.open_base(base, options.dtype, known, str(options.base), head=head)
     fewer = _quantized.arguments(quantization, options.dtype, on_cpu=_trl.uses_cpu(options))
     with _quantized.opening(quantization):
-        return _base_model.open_base(base, options.dtype, known | fewer, head=head)
+        return _base_model.open_base(base, options.dtype, known | fewer, str(options.base), head=head)

@@ -25,6 +25,7 @@ from dreammake.trainers._labels import (
 )
 from dreammake.trainers._options import Lora, with_trl_options
 from dreammake.trainers._reader_options import MeasuredOptions, ReaderOptions, known_to_base
+from dreammake.trainers._tokenizer import need_padding
 from dreammake.trainers._torch_trainer import TorchTrainer
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ rule critic:
     @classmethod
     def needs(cls, options: OptionSet, have: Columns | None) -> None:
         """One label a row, or a list of them."""
+        super().needs(options, have)
         needs_labels("classifier", options)
         if options["labels"] is not None and options["label_smoothing_factor"]:
             raise Wrong(
@@ -143,7 +145,7 @@ def _labelled(options: Any, rows: Rows, training: Training, name: str) -> Datase
 def _names(base: str | Path, options: Any, labels: list[list[str]]) -> Names:
     """The labels in the order of their ids: the base's own where it is a classifier, else those of the rows."""
     found = names_in(labels)
-    known = _base_model.labels_of(base, known_to_base(options))
+    known = _base_model.labels_of(base, known_to_base(options), str(options.base))
     if not known or options.ignore_mismatched_sizes:
         return found
     hint = "say `ignore_mismatched_sizes: True` for a new head; or rename the labels of the rows"
@@ -162,10 +164,11 @@ def _open(base: str | Path, options: Any, names: Names) -> tuple[PreTrainedModel
         "problem_type": "single_label_classification" if options.labels is None else "multi_label_classification",
         "ignore_mismatched_sizes": options.ignore_mismatched_sizes,
     }
-    model, tokenizer = _base_model.open_base(base, options.dtype, known_to_base(options) | head, head="score")
+    known = known_to_base(options) | head
+    model, tokenizer = _base_model.open_base(base, options.dtype, known, str(options.base), head="score")
     # Else transformers takes the loss for one that is a sum over all processes and accumulated batches: it is a mean.
     model.accepts_loss_kwargs = False
-    _base_model.need_padding(tokenizer, options.base)
+    need_padding(tokenizer, options.base)
     lora = _trl.lora_config(options.peft, "SEQ_CLS")
     if lora is None:
         return model, tokenizer

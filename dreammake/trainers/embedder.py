@@ -134,6 +134,7 @@ rule finder:
     @classmethod
     def needs(cls, options: OptionSet, have: Columns | None) -> None:
         """One shape of data, and a loss that takes it."""
+        super().needs(options, have)
         shape = _shape_of(options)
         loss = options["loss"]
         if loss is not None and loss not in shape.losses:

@@ -53,8 +53,10 @@ class Grpo(OnlineTrainer):
 
     For each prompt it writes `num_generations` completions; each is rewarded, and what is above the mean of its group
     becomes more likely. A reward is a Python function (`reward: "rewards.py:function"`), a model that `train reward`
-    made (`reward_model: input.reward`), or several of both, added up by `reward_weights`. A function takes what it
-    names: `completion`, `prompt`, `row`, and the columns of the row; it returns a number, or None to abstain.
+    made (`reward_model: input.reward`), a declared model that is asked for a score (`judge: critic`), or several of
+    them, added up by `reward_weights`. A function takes what it names: `completion`, `prompt`, `row`, and the columns
+    of the row; it returns a number, or None to abstain. A judge's answers are kept, counted and paid for as those of
+    any step that asks; one that is no number on its scale is no reward.
 
     The size of a batch, `per_device_train_batch_size` times `gradient_accumulation_steps`, counts completions and is a
     multiple of `num_generations`. Every option of TRL's GRPOConfig is taken by its name there, except those for vLLM

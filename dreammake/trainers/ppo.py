@@ -61,8 +61,9 @@ class Ppo(OnlineTrainer):
     dropout.
 
     A reward is a Python function (`reward: "rewards.py:function"`), a model that `train reward` made (`reward_model:
-    input.reward`), or several of both, added up by `reward_weights`. A function takes what it names: `completion`,
-    `prompt`, `row`, and the columns of the row; it returns a number, or None to abstain.
+    input.reward`), a declared model that is asked for a score (`judge: critic`), or several of them, added up by
+    `reward_weights`. A function takes what it names: `completion`, `prompt`, `row`, and the columns of the row; it
+    returns a number, or None to abstain. A judge's answer that is no number on its scale is no reward.
 
     `max_steps` counts optimizer steps: a rollout is `num_ppo_epochs` times `num_mini_batches` of them. The result is as
     that of `train sft`. Equal inputs give equal bytes on one kind of machine.

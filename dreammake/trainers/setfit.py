@@ -113,6 +113,7 @@ rule critic:
     @classmethod
     def needs(cls, options: OptionSet, have: Columns | None) -> None:
         """One label a row, or a list of them."""
+        super().needs(options, have)
         needs_labels("setfit", options)
 
     def train(self, options: Any, training: Training) -> None:

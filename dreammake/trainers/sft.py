@@ -54,7 +54,8 @@ class Sft(TorchTrainer):
 
     The result is a model folder; with `peft: lora(...)` it is an adapter, which names its base model, and `merge:
     True` makes a whole model of it. Beside the weights are `training.json` (the loss, the steps, every resolved
-    option) and `training_log.jsonl`. Equal inputs give equal bytes on one kind of machine.
+    option), `training_log.jsonl`, and its curves as `training_curves.svg`. Equal inputs give equal bytes on one kind
+    of machine.
     """
 
     Options = with_trl_options("sft", SftOptions)
@@ -81,6 +82,7 @@ rule pluralizer:
     @classmethod
     def needs(cls, options: OptionSet, have: Columns | None) -> None:
         """One shape of data: prompt and completion, messages, or text."""
+        super().needs(options, have)
         check_tuning("sft", options)
         given = {name for name in ("prompt", "completion", "messages", "text") if options[name] is not None}
         if given in ({"prompt", "completion"}, {"messages"}, {"text"}):
@@ -100,7 +102,7 @@ rule pluralizer:
 
     def train(self, options: Any, training: Training) -> None:
         base = base_folder(training.base, training.say)
-        if _base_model.has_encoder(base, known_to_base(options)):
+        if _base_model.has_encoder(base, known_to_base(options), str(options.base)):
             _seq2seq.check_options(options)
             start = open_start(options, training, head="answer")
             train, eval_ = _datasets(options, training, has_chat=False)

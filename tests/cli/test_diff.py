@@ -144,11 +144,15 @@ def test_another_folder_to_compare_with(project: Project, tmp_path: Path) -> Non
 
 def test_what_was_published_to_compare_with(tmp_path: Path) -> None:
     project = Project(tmp_path).write("""
+        rule numbers:
+            output: "data/numbers"
+            rows: [{"id": 1, "n": 1}, {"id": 2, "n": 2}, {"id": 3, "n": 3}, {"id": 4, "n": 4}]
+
         rule parts:
+            input: "data/numbers"
             output:
                 train: "data/train"
                 eval: "data/eval"
-            rows: [{"id": 1, "n": 1}, {"id": 2, "n": 2}, {"id": 3, "n": 3}, {"id": 4, "n": 4}]
             split:
                 train: 3
                 eval: 1
@@ -164,10 +168,13 @@ def test_what_was_published_to_compare_with(tmp_path: Path) -> None:
         train = project.ok("diff", "data/train", "--with", "hf://me/parts", "--json", **publisher.environment).document
         assert [row["cells"] for row in train["changed_rows"]] == [{"n": {"old": 2, "new": 7}}]
         assert (train["rows"]["unchanged"], train["added"], train["dropped"]) == (2, 0, 0)
+        assert train["reasons"] == [], "what was published has no card of a build"
         parts = project.ok("diff", "data/eval", "--with", "hf://me/parts@main", "--json", **publisher.environment)
         assert parts.document["changed_rows"][0]["cells"] == {"id": {"old": 4, "new": 5}}
-        missing = project.run("diff", "data/train", "--with", "hf://me/nothing", **publisher.environment)
-        assert missing.code == 1 and "error[" in missing.err and "Traceback" not in missing.err
+        for where, message in (("hf://me/nothing", "does not exist"), ("hf://me/parts@v9", "has no such revision")):
+            missing = project.run("diff", "data/train", "--with", where, **publisher.environment)
+            assert missing.code == 1 and f"error[unreachable-source]: {where[:10]}" in missing.err
+            assert message in missing.err
 
 
 def test_clean_removes_what_was_kept(project: Project) -> None:
@@ -183,6 +190,7 @@ def test_what_cannot_be_compared(project: Project) -> None:
         (("diff", "data/scored"), "no-build-before"),
         (("diff", "data/scorde"), "unknown-target"),
         (("diff", "data/scored", "--with", "nowhere"), "no-such-dataset"),
+        (("diff", "raw.csv"), "wrong-kind"),
     ):
         result = project.run(*words)
         assert result.code == 2 and f"error[{code}]" in result.err

@@ -149,7 +149,9 @@ def test_import_says_what_code_it_brings_and_what_is_the_same(built: Project, th
     assert "8 files, 4 targets, 3 answers (0 new)" in out
     assert "the same as before: " in out
     assert "a build of it runs code: lib/steps.py, lib/words.py, the command of sizes; read it first" in out
+    assert "its Dreamfile reads variables that are not set here: MY_KEY\n" in out
     assert out.endswith("next: dreammake all --offline\n")
+    assert "not set here" not in there.ok("import", str(built.root.parent / "bundle.tar.zst"), MY_KEY="sk-x").out
 
 
 def test_nothing_is_overwritten_without_saying_so(built: Project, tmp_path: Path) -> None:
@@ -205,6 +207,44 @@ def test_what_is_not_up_to_date_stays_out(tmp_path: Path) -> None:
     assert "not in it: b (it is not built, or not up to date)" in project.ok("export", "x.tar.zst").out
     assert project.run("export", "x.tar.zst").code == 2
     assert project.ok("export", "x.tar.zst", "--overwrite", "--json").document["targets"] == ["a"]
+
+
+def test_rows_that_failed_go_along_and_are_not_tried_offline(tmp_path: Path) -> None:
+    project = Project(tmp_path / "here").write(
+        """
+        model teacher: "table"
+            engine: "scripted"
+            answers: {"a": "b"}
+
+        rule notes:
+            output: "notes"
+            rows: [{"text": "a"}, {"text": "c"}]
+            prompt answer:
+                model: teacher
+                prompt: "{{ text }}"
+                on_error: "null"
+        """
+    )
+    project.ok("notes")
+    project.ok("export", "../notes.tar.zst")
+    there = Project(tmp_path / "there")
+    there.root.mkdir()
+    assert there.ok("import", "../notes.tar.zst", "--json").document["targets"] == ["notes"]
+    assert "up to date" in there.ok("notes", "--offline").out
+    assert there.rows("notes") == project.rows("notes")
+    assert there.ok("show", "notes", "--errors", "--json").document["count"] == 1
+
+
+def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
+    project = Project(tmp_path).write('rule all:\n    output: "a"\n    rows: [{"n": 1}]\n')
+    for words, code in (
+        (("export", "."), "file-exists"),
+        (("export", "nowhere/x.tar.zst"), "no-such-file"),
+        (("export", "/proc/x.tar.zst"), "unwritable-file"),
+    ):
+        assert f"error[{code}]" in project.run(*words).err
+    (tmp_path / "Dreamfile.lock").mkdir()
+    assert "error[unwritable-file]: Dreamfile.lock" in project.run("lock").err
 
 
 def test_a_temporary_target_that_is_gone_is_no_reason_to_look_for_it(there: Project) -> None:

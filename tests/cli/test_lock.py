@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hub import LoopbackHub
 from tests.support.project import Project
 
 WORKFLOW = textwrap.dedent('''
@@ -242,6 +243,71 @@ def test_revisions_of_the_hub_are_those_that_its_cache_knows(tmp_path: Path) -> 
     lock = json.loads((tmp_path / "Dreamfile.lock").read_text())
     assert lock["revisions"] == {"org/small@main": "abc123"}
     assert {"torch", "transformers", "pyarrow", "dreammake"} == set(lock["versions"])
+
+
+def test_revisions_that_nobody_knows_here_are_asked_of_the_hub(tmp_path: Path) -> None:
+    project = Project(tmp_path).write("""
+        model small: "org/small"
+            engine: "transformers"
+        model elsewhere: "org/small"
+            engine: "vllm"
+            revision: "v2"
+            base_url: "http://127.0.0.1:9/v1"
+        rule all:
+            output: "data/a"
+            load: "hf://org/words"
+                split: "train"
+            prompt b:
+                model: small
+                prompt: "{{ word }}"
+            prompt c:
+                model: elsewhere
+                prompt: "{{ word }}"
+        rule other:
+            output: "data/b"
+            load: "hf://org/nothing"
+                split: "train"
+        """)
+    with LoopbackHub() as hub:
+        hub.create("org/small")
+        hub.create("datasets/org/words")
+        there = {**hub.environment, "HF_HOME": str(tmp_path / "hf")}
+        project.ok("lock", "--offline", **there)
+        assert not hub.calls and json.loads((tmp_path / "Dreamfile.lock").read_text())["revisions"] == {}
+        project.ok("lock", **there)
+        assert json.loads((tmp_path / "Dreamfile.lock").read_text())["revisions"] == {
+            "hf://org/words@main": hub.repo("datasets/org/words").branches["main"],
+            "org/small@main": hub.repo("org/small").branches["main"],
+        }
+        asked = len(hub.calls)
+        assert project.ok("verify", "--strict", **there).out == "the lock holds (2 targets)\n"
+        assert len(hub.calls) == asked
+    assert "wrote" in project.ok("lock", **there).out, "nobody answers"
+
+
+def test_the_model_that_picks_examples_is_locked(tmp_path: Path) -> None:
+    project = Project(tmp_path).write("""
+        model minilm: "org/minilm"
+            engine: "sentence-transformers"
+        model teacher: "openai/test"
+        rule shots:
+            output: "data/shots"
+            rows: [{"n": "1", "b": "one"}]
+        rule all:
+            input:
+                rows: "data/shots"
+                shots: "data/shots"
+            output: "data/a"
+            prompt b:
+                model: teacher
+                prompt: "{{ n }}"
+                examples: nearest(input.shots, text="{{ n }}", model=minilm)
+        """)
+    (tmp_path / "hub/models--org--minilm/refs").mkdir(parents=True)
+    (tmp_path / "hub/models--org--minilm/refs/main").write_text("abc123\n")
+    project.ok("lock", HF_HUB_CACHE=str(tmp_path / "hub"))
+    lock = json.loads((tmp_path / "Dreamfile.lock").read_text())
+    assert lock["revisions"] == {"org/minilm@main": "abc123"}
 
 
 @pytest.mark.parametrize(

@@ -231,6 +231,15 @@ rule text:
 rule lines:
     output: "data/lines"
     load: "text.csv"
+
+rule halves:
+    input: "data/words"
+    output:
+        one: "data/one"
+        two: "data/two"
+    split:
+        one: 2
+        two: 1
 """
 
 
@@ -250,7 +259,7 @@ def test_code_is_not_run_again_and_rows_are_matched_by_what_they_hold(code: Proj
     code.edit("def loud(row):\n", "def loud(row):\n    # run for a trace? then say so\n", "steps.py")
     loud, words = traced(code, "data/loud", 1)
     assert (loud.how, loud.origins) == ("matched", (("data/words", 2),))
-    assert "found by the same id, word" in loud.note
+    assert loud.note == "the same id, word; python is code that nobody replays"
     assert words.values == {"id": 3, "word": "b"}
 
 
@@ -280,12 +289,39 @@ def test_a_file_of_a_command_ends_the_trace(code: Project) -> None:
         (("data/loud", "--row", "-1"), "no-such-row", "has no row -1"),
         (("data/loudd", "--row", "0"), "unknown-target", "data/loud"),
         (("text.csv", "--row", "0"), "wrong-kind", "no dataset"),
+        (("halves", "--row", "0"), "several-targets", "name one of them: data/one, data/two"),
     ],
 )
 def test_what_cannot_be_traced(code: Project, words: tuple[str, ...], code_: str, message: str) -> None:
     result = code.run("trace", *words)
     assert result.code == 2
     assert f"error[{code_}]" in result.err and message in result.err
+
+
+def test_a_row_that_failed_says_why(tmp_path: Path) -> None:
+    project = Project(tmp_path).write(
+        """
+        model teacher: "table"
+            engine: "scripted"
+            answers: {"b": "fine"}
+
+        rule answers:
+            output: "data/answers"
+            rows: [{"text": "c"}, {"text": "a"}, {"text": "b"}]
+            filter: text != "c"
+            prompt answer:
+                model: teacher
+                prompt: "{{ text }}"
+                on_error: "null"
+        """
+    )
+    project.ok("data/answers")
+    for row, failed in ((0, 'no answer is written for "a"'), (1, "")):
+        [traced] = project.ok("trace", "answers", "--row", str(row), "--json").document["rows"]
+        assert [step["failed"] for step in traced["steps"]] == ["", "", failed]
+    told = project.ok("trace", "answers", "--row", "0").out
+    assert 'failed: no answer is written for "a"' in told
+    assert "cache no more" not in told
 
 
 def test_a_target_that_is_not_up_to_date(tmp_path: Path) -> None:

@@ -77,3 +77,25 @@ def test_a_stream_hides_what_is_written_to_it() -> None:
     under = io.StringIO()
     print("the key", KEY, file=HidingStream(under, hiding()))  # type: ignore[arg-type]
     assert under.getvalue() == "the key env(NAME)\n"
+
+
+def test_credentials_of_an_address_are_hidden_wherever_they_stand() -> None:
+    secrets = hiding("https://me:correct%20horse@host/v1?api-key=battery-staple", "SERVICE")
+    assert secrets.hide("the key battery-staple or correct horse is wrong") == (
+        "the key env(SERVICE) or env(SERVICE) is wrong"
+    )
+    assert [value for _, value in secrets.sure()] == [b"battery-staple", b"correct horse", b"correct%20horse"]
+    assert secrets.hide("http://you:pw@host/?a=1&token=abc") == "http://…@host/?a=1&token=…"
+    assert secrets.hide_values("http://you:pw@host/?a=1&token=abc") == "http://you:pw@host/?a=1&token=abc"
+
+
+def test_a_password_that_everybody_knows_is_hidden_only_in_its_address() -> None:
+    secrets = Secrets()
+    secrets.add_credentials("postgresql://postgres:postgres@host/db and http://me:short@host", "key(load)")
+    assert secrets.hide("postgres, short, http://me:short@host") == "postgres, short, http://…@host"
+
+
+def test_a_seal_changes_with_the_credentials_of_an_address() -> None:
+    one, two = (Secrets().seal_in(f"http://me:{password}@host") for password in ("one", "two"))
+    assert one != two
+    assert one.startswith("http://…#") and one.endswith("@host")

@@ -10,9 +10,9 @@ import pytest
 
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.judgement import scores, told
-from dreammake.core.secrets import SECRETS
+from dreammake.core.secrets import Secrets
 from dreammake.core.values import ModelSpec
-from tests.support.asking import asker_in
+from tests.support.asking import AskingWork
 from tests.support.server import Body, LoopbackServer, Trouble, prompt_of
 
 
@@ -24,9 +24,9 @@ def scored(
     project: Path, judge: ModelSpec, questions: list[str], scale: list[float] | None = None
 ) -> tuple[list[float | None], list[str]]:
     """The scores, and what was said."""
-    said: list[str] = []
-    with closing(asker_in(project)) as asker:
-        return scores(asker.ask, judge, questions, scale, said.append), said
+    work = AskingWork(project)
+    with closing(work.asker):
+        return scores(work, judge, questions, scale), work.log
 
 
 def last_word(body: Body) -> str:
@@ -85,11 +85,10 @@ def test_a_completion_that_is_too_long_for_the_judge_has_no_score(tmp_path: Path
 
 def test_others_are_told_what_shapes_an_answer_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"api_key": "sk-secret-1234", "concurrency": 4, "temperature": 0.2, "system": "Say sk-secret-1234."}
-    SECRETS.add("sk-secret-1234", "key(critic)", "api_key")
-    try:
-        found = told(ModelSpec("critic", "some/critic", "api", options))
-    finally:
-        SECRETS.clear()
+    secrets = Secrets()
+    secrets.add("sk-secret-1234", "key(critic)", "api_key")
+    monkeypatch.setattr("dreammake.core.judgement.SECRETS", secrets)
+    found = told(ModelSpec("critic", "some/critic", "api", options))
     assert set(found.options) == {"temperature", "system"}
     assert "sk-secret" not in str(found)
     assert told(found) == found

@@ -55,6 +55,11 @@ def test_tall_rows_are_records_with_all_their_text() -> None:
     assert table[-1] == "    line 7…"
 
 
+def test_a_vector_is_shown_by_its_beginning() -> None:
+    assert "[0.25, 0.25, 0.25, … 384 numbers]" in draw_rows(["v"], [{"v": [0.25] * 384}], width=60)
+    assert "0.25, 0.25, 0.25, 0.25]" in draw_rows(["v"], [{"v": [0.25] * 4}], width=60)
+
+
 def test_no_rows_and_no_columns() -> None:
     assert draw_rows(["a"], [], width=40) == "a\n-"
     assert draw_rows([], [], width=40) == ""

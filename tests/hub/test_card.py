@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dreammake.core.secrets import without_credentials
+from dreammake.core.secrets import Secrets
 from dreammake.hub.card_metadata import size_category
 from dreammake.hub.markdown import cell, code, fenced, listed, table
 
@@ -52,4 +52,4 @@ def test_pieces_of_markdown() -> None:
     ],
 )
 def test_addresses_tell_no_credentials(text: str, public: str) -> None:
-    assert without_credentials(text) == public
+    assert Secrets().hide(text) == public

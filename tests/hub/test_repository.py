@@ -81,7 +81,9 @@ def test_no_such_repository_or_branch_is_no_error(hub: LoopbackHub) -> None:
 
 def test_a_name_without_an_organization_is_the_users(hub: LoopbackHub) -> None:
     repository = Repository("thing", "model")
-    assert repository.sign_in() == "me"
+    assert repository.owned("other") == "other"
+    repository.sign_in()
+    assert (repository.owned("other"), repository.owned("team/other")) == ("me/other", "team/other")
     assert repository.name == "me/thing"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dreammake.core.diagnostic import DreamError
 from dreammake.core.engine import Answer, Ask, EngineContext, Request
 from dreammake.core.values import ModelSpec
 from dreammake.models.classifier import Classifier
@@ -27,7 +28,11 @@ def model_in(folder: Path, **config: Any) -> Any:
 
     torch.manual_seed(5)
     model = AutoModelForSequenceClassification.from_pretrained(
-        MINILM, num_labels=3, id2label=dict(enumerate(NAMES)), label2id={name: n for n, name in enumerate(NAMES)}, **config
+        MINILM,
+        num_labels=3,
+        id2label=dict(enumerate(NAMES)),
+        label2id={name: n for n, name in enumerate(NAMES)},
+        **config,
     )
     torch.nn.init.normal_(model.classifier.weight, std=0.3)
     model.save_pretrained(folder)
@@ -71,6 +76,12 @@ def test_several_labels_are_those_from_one_half_on(tmp_path: Path) -> None:
         scores = dict(zip(NAMES, logits_of(model, text).sigmoid().tolist(), strict=True))
         said = json.loads(answer.text or "")
         assert sorted(said["label"]) == sorted(name for name, score in scores.items() if score >= 0.5)
+
+
+def test_a_model_without_labels_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mood").symlink_to(MINILM)
+    with pytest.raises(DreamError, match="not-a-classifier"):
+        answers_of(tmp_path, TEXTS[:1])
 
 
 def test_the_step_writes_labels_and_scores_and_asks_for_each_text_once(tmp_path: Path) -> None:

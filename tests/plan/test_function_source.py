@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dreammake.core.options import Wrong
-from dreammake.plan.function_source import function_fingerprint, function_parameters
+from dreammake.plan.function_source import function_fingerprint, function_parameters, required_parameters
 
 STEPS = '''
 import json
@@ -160,3 +160,19 @@ def test_python_that_does_not_parse_is_an_error_with_its_line(project: Path) -> 
 def test_parameters(project: Path) -> None:
     assert function_parameters(project, "steps.py:clean") == ("row", "limit")
     assert function_parameters(project, "steps.py:near") is None
+
+
+@pytest.mark.parametrize(
+    ("code", "required"),
+    [
+        ("def f(a, b=1, *rest, c, d=2, **more): ...", ("a", "c")),
+        ("def f(a, /, b, c=3): ...", ("a", "b")),
+        ("async def f(*, key): ...", ("key",)),
+        ("def f(): ...", ()),
+        ("import functools\n@functools.cache\ndef f(a): ...", None),
+        ("f = len", None),
+    ],
+)
+def test_parameters_that_a_call_has_to_give(tmp_path: Path, code: str, required: tuple[str, ...] | None) -> None:
+    (tmp_path / "own.py").write_text(code)
+    assert required_parameters(tmp_path, "own.py:f") == required

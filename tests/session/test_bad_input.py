@@ -154,7 +154,21 @@ CASES: dict[str, tuple[str, str, int, str]] = {
         10,
         "`train`",
     ),
+    "a dataset that is no input": (
+        'rule j:\n    input: "data/rows"\n    output: "d/x"\n    join: "data/more"\n        on: "abstract"\n\n' + ROWS,
+        "not-an-input",
+        4,
+        "`input.other`",
+    ),
+    "several datasets, one no input": (
+        'rule j:\n    input: "data/rows"\n    output: "d/x"\n    concat: ["data/rows", "data/more"]\n\n' + ROWS,
+        "not-an-input",
+        4,
+        "`input.inputs`",
+    ),
     "more GPUs than there are": (ROWS + "    resources:\n        gpus: 64\n", "too-few-gpus", 1, "lower"),
+    "more machines than there are": (ROWS + "    resources:\n        nodes: 2\n", "too-few-nodes", 1, "--executor"),
+    "a pool that is misspelt": (ROWS + "    resources:\n        gpu: 1\n", "unknown-pool", 1, "`gpus`"),
 }
 
 
@@ -182,6 +196,31 @@ def test_a_bad_line_is_named(tmp_path: Path) -> None:
     project.file("bad.jsonl", '{"a": 1}\n' * 5000 + '{"a": \n')
     result = project.run()
     assert "bad.jsonl, line 5001" in result.out + result.err
+
+
+def test_a_column_misspelt_in_the_last_of_ten_rules_is_found_by_the_dry_run(tmp_path: Path) -> None:
+    rules = [
+        f'rule r{n}:\n    input: "d/{n - 1}"\n    output: "d/{n}"\n    map c{n}: abstract + "{n}"\n'
+        for n in range(1, 9)
+    ]
+    last = (
+        'rule all:\n    input: "d/8"\n    output: "d/9"\n    rename: {"c8": "text"}\n    prompt q:\n'
+        '        model: teacher\n        prompt: "{{ c1 }} {{ txet }}"\n'
+    )
+    first = 'rule r0:\n    output: "d/0"\n    load: "papers.csv"\n\n'
+    project = Project(tmp_path)
+    project.file("papers.csv", "abstract\nA paper.\n")
+    project.file("Dreamfile", MODEL + first + "\n".join(rules) + "\n" + last)
+    result = project.run("--dry-run")
+    assert result.code == 2
+    assert (
+        "error[unknown-column]: the prompt reads `txet`, which what the steps before it make does not have"
+        in result.err
+    )
+    assert "did you mean `text`?" in result.err
+    assert not (tmp_path / "d").exists()
+    project.edit("txet", "text")
+    assert set(project.plan("all").values()) == {"build"}
 
 
 def test_all_errors_are_told_at_once(tmp_path: Path) -> None:

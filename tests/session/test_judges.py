@@ -164,6 +164,62 @@ def test_mistakes_are_found_before_anything_is_asked(
     assert server.count == 0
 
 
+ODD = {  # what the server answers: the score, and the verdict (A and B swapped by chance, so None or not)
+    "4.5.": (4.5, False),
+    "Hmm... 3": (3.0, False),
+    "Both": (None, False),
+    "": (None, False),
+    "I am sorry, but as a language model I cannot compare 2 of them.": (None, False),
+    "A or B, 7 or 8": (None, False),
+    "**B**": (None, True),
+}
+ODD_ANSWERS = """
+    model critic: "openai/test"
+        base_url: "{url}"
+        retries: 0
+
+    rule answers:
+        output: "data/answers"
+        rows: {rows}
+
+    rule all:
+        input: "data/answers"
+        output: "data/judged"
+        rank score:
+            model: critic
+            prompt: "Answer {{{{ number }}}}."
+            sort: False
+            attempts: 1
+        judge winner:
+            model: critic
+            prompt: "Answer {{{{ number }}}}."
+            responses: {{"one": "yes", "two": "no"}}
+            attempts: 1
+"""
+
+
+def test_odd_answers_of_a_server_are_read_or_null_and_never_guessed(tmp_path: Path) -> None:
+    answers = list(ODD)
+
+    def odd(body: Body) -> str:
+        found = re.search(r"Answer (\d)", prompt_of(body))
+        assert found is not None
+        return answers[int(found[1])]
+
+    with LoopbackServer(odd) as server:
+        rows = [{"number": number} for number in range(len(ODD))]
+        project = Project(tmp_path).write(ODD_ANSWERS.format(url=server.base_url, rows=rows))
+        project.ok()
+        made = project.rows("data/judged")
+        assert {answers[row["number"]]: (row["score"], row["winner"] is not None) for row in made} == ODD
+        assert {row["winner"] for row in made} <= {None, "one", "two"}
+        errors = project.ok("show", "data/judged", "--errors", "--rows", "99", "--json").document["errors"]
+        assert [(error["step"], error["answer"]) for error in errors] == [
+            *(("rank score", text) for text, (score, _) in ODD.items() if score is None),
+            *(("judge winner", text) for text, (_, is_verdict) in ODD.items() if not is_verdict),
+        ]
+
+
 ATTRIBUTED = """
     model writer: "openai/test"
         base_url: "{url}"

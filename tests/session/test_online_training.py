@@ -75,6 +75,41 @@ def test_a_reward_function_that_is_not_there_is_found_in_the_dry_run(project: Pr
     assert "did you mean `brief`?" in result.err
 
 
+@pytest.mark.parametrize(
+    ("parameters", "hint"),
+    [
+        ("completion, aminal", "did you mean `animal`?"),
+        ("completion, prompts", "did you mean `prompt`?"),
+        ("completions, row", "known here: animal, bad, completions, good, prompts"),
+    ],
+)
+def test_what_a_reward_function_cannot_be_given_is_found_in_the_dry_run(
+    project: Project, parameters: str, hint: str
+) -> None:
+    project.edit("completion, animal", parameters, "rewards.py")
+    result = project.run("--dry-run")
+    assert result.code == 2
+    name = parameters.split(", ")[1]
+    assert f"`rewards.py:brief` has the parameter `{name}`, which is no column of the rows" in result.err
+    assert "Dreamfile:31:17" in result.err
+    assert hint in result.err
+
+
+@pytest.mark.parametrize("parameters", ["completions, animal, bonus=1", "row, *, prompt, good", "*args, **more"])
+def test_what_a_reward_function_may_take(project: Project, parameters: str) -> None:
+    project.edit("completion, animal", parameters, "rewards.py")
+    project.ok("--dry-run")
+
+
+def test_a_model_that_cannot_be_cut_is_known_before_anything_runs(project: Project) -> None:
+    project.edit("num_ppo_epochs: 1", 'num_ppo_epochs: 1\n        strategy: "fsdp"')
+    result = project.run("--dry-run")
+    assert result.code == 2
+    assert "error[refused-options]: `strategy`: `train ppo` cannot cut its model into parts" in result.err
+    project.edit('"fsdp"', '"ddp"')
+    project.ok("--dry-run")
+
+
 def test_a_reward_that_a_wildcard_decides_is_refused(tmp_path: Path) -> None:
     project = Project(tmp_path).write("""
         rule all:

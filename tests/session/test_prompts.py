@@ -158,3 +158,29 @@ def test_killed_twenty_times_it_ends_as_if_undisturbed(tmp_path: Path) -> None:
         assert len(set(server.prompts)) == rows
         for file in (clean.root / "data/answers").iterdir():
             assert (killed.root / "data/answers" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+def test_a_dry_run_says_where_nobody_has_counted_the_rows(tmp_path: Path) -> None:
+    dreamfile = """
+        model teacher: "a table"
+            engine: "scripted"
+            answers: {".": "yes"}
+
+        rule all:
+            input: "data/words"
+            output: "data/answers"
+            prompt answer:
+                model: teacher
+                prompt: "{{ word }}"
+
+        rule words:
+            output: "data/words"
+            load: "rows.csv"
+    """
+    project = Project(tmp_path).write(dreamfile)
+    project.file("rows.csv", csv(words(3)))
+    said = project.ok("--dry-run").out
+    assert "prompts: their number is not known yet" in said
+    assert said.endswith("2 to build: how many prompts is not known yet\n")
+    project.ok("data/words")
+    assert "1 to build, 1 up to date: 3 prompts to run" in project.ok("--dry-run").out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 from tests.support.hub import LoopbackHub
 from tests.support.project import Project, interrupt
 from tests.support.publishing import Publisher, metadata
-from tests.support.server import LoopbackServer, Trouble
+from tests.support.server import Trouble
 
 DREAMFILE = '''
     """Little tweets."""
@@ -90,6 +89,7 @@ def test_outputs_with_names_are_splits_of_one_dataset(publisher: Publisher) -> N
     publisher.ok("data/eval")
     readme = publisher.hub.repo("datasets/team/split-tweets").files()["README.md"]
     (config,) = metadata(readme)["configs"]
+    assert b'["data/train, data/eval"]' in readme
     assert [split["split"] for split in config["data_files"]] == ["train", "eval"]
     read = publisher.read("{name: rows['n'][:] for name, rows in load_dataset('team/split-tweets').items()}")
     rows = publisher.project.rows
@@ -265,135 +265,62 @@ def test_a_plain_file_cannot_be_published(tmp_path: Path, hub: LoopbackHub) -> N
         'rule a:\n    output: "a.txt"\n    shell: "echo x > {output}"\n    publish: "me/a"\n'
     )
     assert Publisher(project, hub).code("a.txt") == "wrong-kind"
+    project.edit('"a.txt"', '"a.txt", "b.txt"')
+    project.edit("echo x > {output}", "touch {output}")
+    assert "several targets that are not all datasets" in Publisher(project, hub).publish("a").err
+    project.edit("touch {output}", "for o in {output}; do cp -r data $o; done")
+    project.edit("rule a:", 'rule rows:\n    output: "data"\n    rows: [{"n": 1}]\n\nrule a:\n    input: "data"')
+    project.ok("a")
+    assert Publisher(project, hub).code("a") == "bad-name"
+    assert hub.repos == {}
 
 
-CHAIN = '''
-    """Answers about papers and notes."""
-
-    model teacher: "openai/gpt-4o"
-        temperature: 0.7
-        max_tokens: 64
-
-    model critic: "openai/gpt-oss-20b"
-        system: "You are strict."
-
-    model own: "openai/our-own"
-
-    rule papers:
-        output: "data/papers"
-        load: "sources/papers.csv"
-
-    rule notes:
-        output: "data/notes"
-        load: "sources/notes.csv"
-
-    rule questions:
-        input: "data/papers"
-        output: "data/questions"
-        prompt question:
-            model: teacher
-            prompt: "Ask about {{ text }}."
-
-    rule replies:
-        input: "data/questions", "data/notes"
-        output: "data/replies"
-        concat: "data/notes"
-        prompt reply:
-            model: critic
-            prompt: "Reply: {{ text }}."
-
-    rule final:
-        """The end of it."""
-        input: "data/replies"
-        output: "data/final"
-        prompt verdict:
-            model: own
-            prompt: "Judge {{ reply }} with {{ env_key }}."
-'''
+def test_a_dry_run_shows_what_it_can_where_nobody_answers(publisher: Publisher) -> None:
+    result = publisher.publish("tweets", "--dry-run", HF_ENDPOINT="http://127.0.0.1:9")
+    assert result.code == 0
+    assert result.out.endswith("nothing was sent, and the Hub was not asked what it holds\n")
+    assert publisher.code("tweets", HF_ENDPOINT="http://127.0.0.1:9") == "hub-unreachable"
 
 
-def test_the_card_of_a_long_chain(tmp_path: Path, hub: LoopbackHub) -> None:
-    dreamfile = CHAIN.replace("{{ env_key }}", "``` and | signs")
-    project = Project(tmp_path).write(dreamfile)
-    project.file("sources/papers.csv", "text\none\ntwo\n")
-    project.file("sources/notes.csv", "text\nthree\n")
-    project.file(
-        "licenses.toml",
-        '[datasets."sources/papers.csv"]\nlicense = "cc-by-sa-4.0"\nlanguage = "en"\nurl = "https://example.org/papers"\n'
-        'cite = "@misc{papers, title={Papers}}"\n'
-        '[datasets."sources/notes.csv"]\nlicense = "cc-by-nc-4.0"\n'
-        '[models."openai/our-own"]\nlicense = "ours"\n[licenses.ours]\nname = "Our licence"\n',
+def test_a_new_branch_begins_as_main(publisher: Publisher) -> None:
+    publisher.ok("tweets")
+    repo = publisher.hub.repo("datasets/me/tweets")
+    repo.put("README.md", repo.files()["README.md"] + b"\nWritten by hand.\n")
+    publisher.project.edit("Tweets of a machine.", "Tweets.")
+    actions = {
+        file["name"]: file["action"]
+        for file in publisher.ok("tweets", "--revision", "draft", "--json").document["files"]
+    }
+    assert actions["README.md"] == "changed"
+    assert actions["data/train-00000-of-00001.parquet"] == "same"
+    assert repo.files("draft")["README.md"].endswith(b"\nWritten by hand.\n")
+    assert len(repo.history("draft")) == len(repo.history()) + 1
+    publisher.hub.create("datasets/me/other", **{"mine.csv": "a,b\n"})
+    assert publisher.code("tweets", "--to", "me/other", "--revision", "draft") == "name-taken"
+    assert list(publisher.hub.repo("datasets/me/other").branches) == ["main"]
+
+
+def test_rows_that_failed_are_tried_again_only_where_a_build_is_wanted(tmp_path: Path, hub: LoopbackHub) -> None:
+    project = Project(tmp_path).write(
+        """
+        model teacher: "table"
+            engine: "scripted"
+            answers: {"a": "b"}
+
+        rule notes:
+            output: "notes"
+            rows: [{"text": "a"}, {"text": "c"}]
+            prompt answer:
+                model: teacher
+                prompt: "{{ text }}"
+                on_error: "null"
+            publish: "me/notes"
+        """
     )
-    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
-        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
-    key = "sk-secret-of-the-teacher"
+    project.ok("notes")
     publisher = Publisher(project, hub)
-    with LoopbackServer() as server:
-        publisher.environment |= {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": key}
-        publisher.ok("final", "--to", "me/final")
-    files = hub.repo("datasets/me/final").files()
-    readme, document = files["README.md"].decode(), json.loads(files["dreammake.json"])
-    told = metadata(files["README.md"])
-    assert told["license"] == "other"
-    assert told["license_name"].startswith("conflicting-")
-    assert told["language"] == ["en"]
-    assert told["tags"] == ["dreammake", "synthetic"]
-    assert told["size_categories"] == ["n<1K"]
-    for part in ("gpt-4o", "gpt-oss-20b", "our-own", "sources/papers.csv", "sources/notes.csv", "Our licence"):
-        assert part in readme
-    assert "contradict each other" in readme
-    assert "cc-by-sa-4.0 (sources/papers.csv) wants the whole under itself" in readme
-    assert "compete with OpenAI" in readme
-    assert "@misc{papers, title={Papers}}" in readme
-    assert "GPT-4o System Card" in readme
-    assert "temperature `0.7`" in readme
-    assert "You are strict." in readme
-    assert "````\nJudge {{ reply }} with ``` and | signs.\n````" in readme
-    assert "-->|questions|" in readme
-    assert document["totals"]["prompts_asked"] == 2 + 3 + 3
-    assert document["totals"]["completion_tokens"] > 0
-    head = subprocess.run(["git", "-C", str(tmp_path), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-    assert document["dreamfile"] == {"file": "Dreamfile", "commit": head.stdout.strip(), "changed_since": False}
-    assert document["built_with"]["dreammake"]
-    assert document["built_with"]["packages"]["pyarrow"]
-    assert [link["rule"] for link in document["chain"]][-1] == "final"
-    assert len(document["chain"]) == 5
-    assert all(link["date"] and all(link["fingerprints"].values()) for link in document["chain"])
-    assert not any(key.encode() in data for data in files.values())
-
-
-def test_no_key_and_no_place_is_in_what_is_published(tmp_path: Path, hub: LoopbackHub) -> None:
-    secret, password = "topsecretvalue-of-env", "swordfish99"
-    project = Project(tmp_path)
-    project.file("outside/rows.csv", f"text,seen\none,{secret}\n")
-    rows = project.root / "outside" / "rows.csv"
-    with LoopbackServer() as server:
-        address = server.base_url.replace("http://", f"http://user:{password}@") + "?api_key=inlinekey123"
-        project.write(
-            f"""
-            config:
-                part: env("SERVICE_PART")
-
-            model m: "openai/m"
-                base_url: "{server.base_url}"
-                system: f"Use {{config.part}}; see {address}"
-
-            rule a:
-                output: "data/a"
-                load: "{rows}"
-                prompt b:
-                    model: m
-                    prompt: "Say {{{{ text }}}} by {{{{ config.part }}}}."
-                publish: "me/a"
-            """
-        )
-        publisher = Publisher(project, hub)
-        publisher.environment["SERVICE_PART"] = secret
-        publisher.ok("a")
-    files = hub.repo("datasets/me/a").files()
-    for name in ("README.md", "dreammake.json"):
-        text = files[name].decode()
-        for word in (secret, password, "inlinekey123", publisher.environment["HF_TOKEN"], str(tmp_path)):
-            assert word not in text, f"{word} is in {name}"
-        assert "env(SERVICE_PART)" in text
-        assert "rows.csv" in text
+    assert "nothing was sent" in publisher.ok("notes", "--dry-run").out
+    publisher.ok("notes", "--no-build")
+    readme = hub.repo("datasets/me/notes").files()["README.md"].decode()
+    assert "| rows without a result | 1 |" in readme
+    assert publisher.read("load_dataset('me/notes')['train'].to_list()") == project.rows("notes")

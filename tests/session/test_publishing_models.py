@@ -84,6 +84,7 @@ def test_a_whole_model_and_an_adapter_of_it(tmp_path: Path) -> None:
         adapter = hub.repo("me/adapter").files()
         told = metadata(adapter["README.md"])
         assert (told["base_model"], told["base_model_relation"]) == ("me/whole", "adapter")
+        assert '"lora_alpha": 8' in adapter["README.md"].decode()  # a default of PEFT's
         assert json.loads(adapter["adapter_config.json"])["base_model_name_or_path"] == "me/whole"
         lines = re.search(r"```python\n(.*?)```", adapter["README.md"].decode(), re.DOTALL)
         assert lines is not None

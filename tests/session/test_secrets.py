@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -156,3 +157,40 @@ def test_what_names_a_folder_or_a_model_is_no_secret(tmp_path: Path) -> None:
         events = project.ok("--json", **names).events
         assert "data/experiment-one" in {event.get("target") for event in events}
         assert "openai/a-long-name" in project.ok("cache", "stats", **names).out
+
+
+def test_a_key_in_an_address_is_nowhere_but_in_the_dreamfile(tmp_path: Path) -> None:
+    password, key = "swordfish-99", "inlinekey123"
+
+    def trouble(body: dict[str, Any], number: int) -> Trouble | None:
+        said = f"{key} may not see http://other:pass@host/?token=abc"
+        return Trouble(status=400, message=said) if "two" in body["messages"][0]["content"] else None
+
+    with LoopbackServer(trouble=trouble) as server:
+        address = server.base_url.replace("http://", f"http://me:{password}@") + f"?api_key={key}"
+        project = Project(tmp_path).write(
+            f"""
+            rule answers:
+                output: "data/answers"
+                rows: [{{"word": "one"}}, {{"word": "two"}}]
+                prompt answer:
+                    model: teacher
+                    prompt: "Say {{{{ word }}}}."
+                    on_error: "null"
+
+            model teacher: "openai/test"
+                base_url: "{address}"
+                retries: 0
+            """
+        )
+        for words in (["data/answers"], ["lock"], ["log", "--json"], ["trace", "data/answers", "--row", "1"]):
+            result = project.ok(*words)
+            assert not any(secret in result.out + result.err for secret in (password, key))
+        assert len(project.rows("data/answers")) == 2
+        refused = project.run("export", "x.tar.zst")
+        assert "error[secret-found]: project/Dreamfile holds the value of key(teacher)" in refused.err
+    assert "key(teacher) may not see http://…@host/?token=…" in (tmp_path / "data/answers/errors.jsonl").read_text()
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and path.name != "Dreamfile":
+            data = path.read_bytes()
+            assert not any(secret.encode() in data for secret in (password, key, "other:pass", "token=abc")), path

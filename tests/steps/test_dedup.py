@@ -157,7 +157,10 @@ def test_minhash_by_characters_reads_what_has_no_spaces(work: MeaningWork) -> No
 @given(seed=st.integers(0, 1000), count=st.integers(0, 40), threshold=st.sampled_from([0.3, 0.7, 1.0]))
 def test_vectors_that_are_near_one_that_stays_go(shared: MeaningWork, seed: int, count: int, threshold: float) -> None:
     chance = Random(seed)
-    vectors = [chance.choice([None, *([float(chance.randint(-2, 2)) for _ in range(3)] for _ in range(4))]) for _ in range(count)]
+    vectors = [
+        chance.choice([None, *([float(chance.randint(-2, 2)) for _ in range(3)] for _ in range(4))])
+        for _ in range(count)
+    ]
     rows = [{"n": number, "v": vector, "score": chance.randint(0, 2)} for number, vector in enumerate(vectors)]
     expected = set(range(count))
     stay: list[Any] = []
@@ -186,6 +189,12 @@ def test_texts_are_compared_by_a_model(work: MeaningWork) -> None:
     rows = [{"text": "the salt sea"}, {"text": "Sea, the salt!"}, {"text": "otters"}, {"text": None}]
     kept = apply(Dedup, {"columns": ["text"], "method": "embedding", "model": WORDS}, rows, work)
     assert texts_of(kept) == ["the salt sea", "otters", None]
+
+
+def test_all_rows_stay_in_a_dry_run(tmp_path: Path) -> None:
+    rows = [{"text": "sea"}, {"text": "sea"}]
+    options = {"columns": ["text"], "method": "embedding", "model": WORDS}
+    assert apply(Dedup, options, rows, MeaningWork(tmp_path, dry=True)) == rows
 
 
 @pytest.mark.parametrize("method", ["exact", "minhash", "embedding"])

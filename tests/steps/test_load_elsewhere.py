@@ -60,14 +60,27 @@ def test_any_database_is_read_through_sqlalchemy(work: TestWork) -> None:
     assert columns(work, url, table="cities") is None
     found = failure(work, url, query="select mayor from cities")
     assert found.code == "bad-query"
-    assert found.message.endswith("no such column: mayor")
+    assert found.message.endswith("refuses the `query`: no such column: mayor")
+    assert failure(work, url, table="towns").message.endswith("refuses the `table`: no such table: towns")
+    assert load(work, url, query="select ' :name' as a, '1::int' as b") == [{"a": " :name", "b": "1::int"}]
+    assert load(work, url, table='odd "name') == []
 
 
-def test_a_password_in_a_url_is_not_shown(work: TestWork) -> None:
-    found = failure(work, "postgresql+nothing://me:secret@localhost/x", table="t")
-    assert found.code == "bad-query"
+@pytest.mark.parametrize(
+    ("source", "code", "words"),
+    [
+        ("nothing://localhost/x", "unreachable-source", "no database `nothing`"),
+        ("sqlite+pysqlite:///no/such/folder/x.db", "unreachable-source", "cannot be reached: unable to open"),
+        ("post gres://localhost", "unreachable-source", "no URL of a database"),
+        ("mssql+pymssql://me:secret@localhost/x", "missing-package", "me:***@localhost/x needs pymssql"),
+        ("mysql://localhost/x", "missing-package", "needs mysqlclient, which is not installed"),
+    ],
+)
+def test_a_database_that_cannot_be_asked_is_told(work: TestWork, source: str, code: str, words: str) -> None:
+    found = failure(work, source, table="t")
+    assert found.code == code
+    assert words in found.message
     assert "secret" not in found.message
-    assert "me:***@localhost" in found.message
 
 
 def test_an_empty_table_has_its_columns(work: TestWork) -> None:
@@ -80,6 +93,7 @@ def test_a_query_that_fails_is_told_while_planning(work: TestWork) -> None:
     with pytest.raises(Wrong, match="no such table: citis") as wrong:
         columns(work, "places.db", table="citis")
     assert wrong.value.code == "bad-query"
+    assert wrong.value.hint == "did you mean `cities`?"
     assert failure(work, "places.db", query="selct 1").code == "bad-query"
     assert failure(work, "places.db", query="create table x (y)").code in ("bad-query", "no-columns")
     assert failure(work, "nowhere.db", table="x").code == "no-such-file"
@@ -117,6 +131,9 @@ def address(tmp_path: Path) -> Iterator[str]:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, directory=str(folder), **kwargs)
 
+        def send_head(self) -> Any:
+            return self.send_error(403) if "closed" in self.path else super().send_head()
+
         def log_message(self, *args: Any) -> None:
             pass
 
@@ -131,6 +148,19 @@ def test_an_address_is_fetched_and_read_as_the_file_that_it_is(work: TestWork, a
     assert load(work, f"{address}/cities.csv?version=2") == [{"name": "Oslo", "people": 700_000}]
     assert load(work, f"{address}/lines.data", format="jsonl") == [{"name": "Oslo"}]
     assert columns(work, f"{address}/cities.csv") is None
+    with pytest.raises(Wrong, match=f"the ending of `{address}/lines.data` does not tell its format"):
+        columns(work, f"{address}/lines.data")
+
+
+def test_a_bucket_is_read_through_fsspec(work: TestWork) -> None:
+    import fsspec
+
+    fsspec.filesystem("memory").pipe("/bucket/cities.csv", b"name,people\nOslo,700000\n")
+    fsspec.filesystem("memory").pipe("/bucket/more/cities.csv", b"name,people\nBergen,290000\n")
+    oslo, bergen = {"name": "Oslo", "people": 700_000}, {"name": "Bergen", "people": 290_000}
+    assert load(work, "memory://bucket/cities.csv") == [oslo]
+    assert load(work, "memory://bucket/**/cities.csv") == [oslo, bergen]
+    assert failure(work, "memory://bucket/*.tsv").message == "no file matches memory://bucket/*.tsv"
 
 
 def test_an_address_that_is_gone_is_told(work: TestWork, address: str) -> None:
@@ -139,5 +169,7 @@ def test_an_address_that_is_gone_is_told(work: TestWork, address: str) -> None:
         "unreachable-source",
         f"{address}/towns.csv cannot be fetched: there is no such file",
     )
-    assert failure(work, "http://127.0.0.1:9/x.csv").code == "unreachable-source"
+    assert failure(work, "http://127.0.0.1:9/x.csv").message.endswith("cannot be fetched: no server answers there")
+    assert failure(work, f"{address}/closed.csv").message.endswith("cannot be fetched: the server answers 403")
+    assert failure(work, "memory://bucket/towns.csv").message.endswith("cannot be fetched: there is no such file")
     assert failure(work, f"{address}/lines.data").code == "unknown-format"

@@ -11,6 +11,7 @@ from dreammake.core.diagnostic import DreamError
 from dreammake.core.job import Put
 from dreammake.core.rows import Rows
 from dreammake.steps.python import Python
+from tests.support.project import Project
 from tests.support.work import TestWork, apply, result
 
 CODE = """
@@ -153,3 +154,44 @@ def test_an_edited_module_is_read_anew(work: TestWork) -> None:
     (work.project / "lib" / "text.py").write_text("def shout(text):\n    return text[::-1]\n")
     assert call("loud", work, "text")[0]["text"] == "b a!"
     assert not list(work.project.rglob("__pycache__"))
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "place", "words"),
+    [
+        ('python: "code.py:lodu"', "no-such-function", "4:13", "did you mean `loud`?"),
+        ('python: "cod.py:loud"', "no-such-file", "4:13", "did you mean `code.py`?"),
+        (
+            'python: "code.py:loud"\n        args:\n            marc: "?"',
+            "unknown-argument",
+            "6:13",
+            "did you mean `mark`?",
+        ),
+        ('python: "code.py:loud"\n        args: {"row": 1, "x": 2}', "unknown-argument", "5:26", "has no argument `x`"),
+        ('python: "code.py:asks"', "missing-option", "4:13", "`code.py:asks` asks for `size`, `unit`, too"),
+        ('python: "code.py:loud"\n    python: "code.py:lodu"', "no-such-function", "5:13", "did you mean `loud`?"),
+    ],
+)
+def test_a_call_that_cannot_go_well_is_found_by_the_dry_run(
+    tmp_path: Path, step: str, code: str, place: str, words: str
+) -> None:
+    project = Project(tmp_path)
+    project.file("Dreamfile", f'rule all:\n    output: "d/x"\n    rows: [{{"text": "a"}}]\n    {step}\n')
+    project.file(
+        "code.py", "def loud(row, mark='!'):\n    return row\n\n\ndef asks(row, size, unit):\n    return row\n"
+    )
+    result = project.run("--dry-run")
+    assert result.code == 2
+    assert f"error[{code}]" in result.err
+    assert f"Dreamfile:{place}" in result.err
+    assert words in result.err
+
+
+def test_a_call_whose_arguments_nobody_can_tell_is_let_through(tmp_path: Path) -> None:
+    text = 'rule all:\n    output: "d/x"\n    rows: [{"a": 1}]\n    python: "code.py:any"\n        args: {"size": 3}\n'
+    project = Project(tmp_path)
+    project.file("Dreamfile", text)
+    for code in ("def any(row, **more):\n    return more\n", "any = lambda row, size: {'size': size}\n"):
+        project.file("code.py", code)
+        project.ok()
+        assert project.rows("d/x") == [{"size": 3}]

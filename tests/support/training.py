@@ -17,7 +17,6 @@ from dreammake.core.rows import Rows, from_dicts
 from dreammake.core.step import RowError
 from dreammake.core.values import Function, ModelSpec, Template
 from dreammake.trainers.sft import Sft
-from tests.support.asking import asker_in
 from tests.support.small_model import small_model
 
 PAIRS = [{"question": f"What is {n} and {n}?", "answer": f"It is {2 * n}."} for n in range(16)]
@@ -54,8 +53,13 @@ class Training:
     def scores(
         self, judge: ModelSpec, questions: Sequence[str], scale: Sequence[float] | None
     ) -> Sequence[float | None]:
-        with closing(asker_in(self.folder.parent)) as asker:
-            return scores(asker.ask, judge, questions, scale, self.say)
+        from tests.support.asking import AskingWork
+
+        work = AskingWork(self.folder.parent)
+        with closing(work.asker):
+            found = scores(work, judge, questions, scale)
+        self.lines += work.log
+        return found
 
     def say(self, line: str) -> None:
         self.lines.append(line)

@@ -42,6 +42,9 @@ def test_takes_what_trl_takes(name: str, given: Any, kept: Any) -> None:
         ("per_device_train_batch_size", True, "`per_device_train_batch_size` takes a whole number, not True"),
         ("packing", 1, "`packing` takes True or False, not 1"),
         ("seed", None, "`seed` takes a whole number, not None"),
+        ("num_train_epochs", 0, "`num_train_epochs` is above 0, not 0"),
+        ("max_length", -1, "`max_length` is above 0, not -1"),
+        ("learning_rate", -1e-4, "`learning_rate` is at least 0, not -0.0001"),
         ("eval_strategy", "never", '`eval_strategy` takes "no", "steps", "epoch" or None, not the text "never"'),
     ],
 )

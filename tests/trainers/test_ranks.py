@@ -19,6 +19,7 @@ from dreammake.core.rows import Rows, batch_of
 from dreammake.trainers._processes import launch, rank
 from dreammake.trainers._torch_trainer import TorchTrainer
 from dreammake.trainers.sft import Sft
+from tests.support.methods import facts_of
 from tests.support.project import Project
 from tests.support.ranks import Endless, Failing, Killed, Refusing
 from tests.support.training import LORA, PAIR_TEXTS, Training, digests, sft_options, training_in
@@ -59,6 +60,10 @@ def test_more_gpus_than_there_are_is_known_before_anything_runs(tmp_path: Path) 
                 text: "{{ word }}"
         """
     )
+    dry = project.run("-n", "all", CUDA_VISIBLE_DEVICES="0")
+    assert dry.code == 0
+    assert "warning[too-few-gpus]: `models/m` wants 2 GPUs, and this machine has 1" in dry.err
+    assert project.run("-n", "all", CUDA_VISIBLE_DEVICES="0,1").err == ""
     result = project.run("all", CUDA_VISIBLE_DEVICES="0")
     assert result.code == 2
     assert "too-few-gpus" in result.err
@@ -72,10 +77,23 @@ def two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(launch.CPU_RANKS, "2")
 
 
+HALF = {"per_device_train_batch_size": 2}
+"""The batch of each of two processes, where one has `WHOLE`."""
+WHOLE = {"per_device_train_batch_size": 4}
+
+
 def trained(folder: Path, **given: Any) -> Training:
     training = training_in(folder)
     Sft().run(sft_options(**PAIR_TEXTS, max_steps=2, **given), training)
     return training
+
+
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """All weights learned by two processes, each with a part of the model."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(launch.CPU_RANKS, "2")
+        return trained(tmp_path_factory.mktemp("sharded"), **HALF)
 
 
 def log_of(training: Training) -> list[dict[str, float]]:
@@ -100,26 +118,23 @@ def assert_alike(ranks: Training, alone: Training) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("two")
-def test_two_sharded_processes_learn_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ranks = trained(tmp_path / "ranks", per_device_train_batch_size=2)
-    monkeypatch.delenv(launch.CPU_RANKS)
-    alone = trained(tmp_path / "alone", per_device_train_batch_size=4)
-    (said,) = [line for line in ranks.lines if "processes" in line]
+def test_two_sharded_processes_learn_what_one_does(sharded: Training, tmp_path: Path) -> None:
+    (said,) = [line for line in sharded.lines if "processes" in line]
     assert said.startswith("2 processes, each with a part of the model (fsdp): ")
     mine, all_ = (
         int(word.replace(",", "")) for word in said.split() if word.replace(",", "").isdigit() and len(word) > 3
     )
     assert all_ * 0.49 < mine < all_ * 0.51
-    assert_alike(ranks, alone)
+    assert facts_of(sharded)["processes"] == 2
+    assert_alike(sharded, trained(tmp_path, **WHOLE))
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("two")
 def test_two_whole_processes_learn_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ranks = trained(tmp_path / "ranks", per_device_train_batch_size=2, peft=LORA, merge=True)
+    ranks = trained(tmp_path / "ranks", **HALF, peft=LORA, merge=True)
     monkeypatch.delenv(launch.CPU_RANKS)
-    alone = trained(tmp_path / "alone", per_device_train_batch_size=4, peft=LORA, merge=True)
+    alone = trained(tmp_path / "alone", **WHOLE, peft=LORA, merge=True)
     assert "2 processes, each with the whole model (ddp)" in ranks.lines
     assert_alike(ranks, alone)
 
@@ -137,17 +152,14 @@ def test_a_process_of_its_own_changes_nothing(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("two")
-def test_sharded_processes_go_on_from_their_checkpoint(tmp_path: Path) -> None:
-    given = {"peft": LORA, "strategy": "fsdp", "per_device_train_batch_size": 2, "max_steps": 3, "save_steps": 1}
-    options = sft_options(**PAIR_TEXTS, **given)
-    whole, stopped, again = (training_in(tmp_path / name) for name in ("whole", "stopped", "stopped"))
-    Sft().run(options, whole)
+def test_sharded_processes_go_on_from_their_checkpoint(sharded: Training, tmp_path: Path) -> None:
+    stopped = training_in(tmp_path)
     stopped.stop_at = 2
     with pytest.raises(KeyboardInterrupt):
-        Sft().run(options, stopped)
-    Sft().run(options, again)
+        Sft().run(sft_options(**PAIR_TEXTS, **HALF, max_steps=2, save_steps=1), stopped)
+    again = trained(tmp_path, **HALF, save_steps=1)
     assert again.told == ["going on from step 1"]
-    assert digests(again.folder) == digests(whole.folder)
+    assert digests(again.folder) == digests(sharded.folder)
 
 
 def failure(method: type[TorchTrainer], folder: Path) -> tuple[Training, Diagnostic]:

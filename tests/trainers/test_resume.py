@@ -247,3 +247,21 @@ def loss_of_result(training: Training) -> float:
 def test_stopping_early_wants_something_to_measure_on(tmp_path: Path) -> None:
     _, error = failure(tmp_path, early_stopping_patience=2)
     assert error.diagnostics[0].code == "missing-input"
+
+
+@pytest.mark.slow
+def test_checkpoints_of_other_options_are_not_gone_on_from_and_that_is_said(tmp_path: Path) -> None:
+    stopped_at(tmp_path, 3, save_steps=1)
+    training = training_in(tmp_path)
+    training.checkpoints = beside(training.checkpoints, "earlier") / "now"
+    training.checkpoints.mkdir()
+    Sft().run(sft_options(**PAIR_TEXTS, peft=LORA, max_steps=1), training)
+    assert training.told == ["the checkpoints are of a training on other data or options, so this one begins anew"]
+
+
+def beside(checkpoints: Path, name: str) -> Path:
+    """Put checkpoints into a folder of their own, as those of one recipe. Returns the folder of all recipes."""
+    whole = checkpoints.rename(checkpoints.parent / name)
+    checkpoints.mkdir()
+    whole.rename(checkpoints / name)
+    return checkpoints

@@ -78,6 +78,12 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Training:
     return training
 
 
+@pytest.fixture(scope="module")
+def four_steps(tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """An adapter after four steps that nothing disturbed."""
+    return trained(tmp_path_factory.mktemp("four-steps"), peft=LORA)
+
+
 @pytest.mark.slow
 def test_it_learns(adapter: Training) -> None:
     log = [json.loads(line) for line in (adapter.folder / "training_log.jsonl").read_text().splitlines()]
@@ -122,18 +128,16 @@ def test_the_folder_opens_with_from_pretrained(adapter: Training, monkeypatch: p
 
 
 @pytest.mark.slow
-def test_equal_inputs_give_equal_bytes_in_another_process(tmp_path: Path) -> None:
-    here = trained(tmp_path / "here", peft=LORA)
+def test_equal_inputs_give_equal_bytes_in_another_process(four_steps: Training, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONHASHSEED": "7"}
-    command = [sys.executable, "-m", "tests.support.training", str(tmp_path / "there")]
+    command = [sys.executable, "-m", "tests.support.training", str(tmp_path)]
     there = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert json.loads(there.stdout.splitlines()[-1]) == digests(here.folder)
+    assert json.loads(there.stdout.splitlines()[-1]) == digests(four_steps.folder)
 
 
 @pytest.mark.slow
-def test_an_interrupted_training_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    whole = trained(tmp_path / "whole", peft=LORA)
-    killed = training_in(tmp_path / "killed")
+def test_an_interrupted_training_ends_as_one_that_was_not(four_steps: Training, tmp_path: Path) -> None:
+    killed = training_in(tmp_path)
     killed.stop_at = 3
     options = sft_options(**PAIR_TEXTS, peft=LORA, save_steps=2)
     with pytest.raises(KeyboardInterrupt):
@@ -141,10 +145,10 @@ def test_an_interrupted_training_ends_as_one_that_was_not(tmp_path: Path) -> Non
     half_written = killed.checkpoints / "checkpoint-3"
     half_written.mkdir()
     (half_written / "trainer_state.json").write_text("{")
-    again = training_in(tmp_path / "killed")
+    again = training_in(tmp_path)
     Sft().run(options, again)
     assert again.steps[0][0] == 3, "it goes on after the complete checkpoint of step 2"
-    assert digests(again.folder) == digests(whole.folder)
+    assert digests(again.folder) == digests(four_steps.folder)
 
 
 @pytest.mark.slow
@@ -169,8 +173,9 @@ def test_merged_it_is_a_model_of_its_own(tmp_path: Path) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    apart = trained(tmp_path / "apart", peft=LORA, learning_rate=0.01)
-    merged = trained(tmp_path / "merged", peft=LORA, learning_rate=0.01, merge=True)
+    given = {"peft": LORA, "learning_rate": 0.01, "max_steps": 2}
+    apart = trained(tmp_path / "apart", **given)
+    merged = trained(tmp_path / "merged", **given, merge=True)
     assert not (merged.folder / "adapter_config.json").exists()
     words = AutoTokenizer.from_pretrained(merged.folder)("What is 3 and 3?", return_tensors="pt")
     alone = AutoModelForCausalLM.from_pretrained(merged.folder)
@@ -254,3 +259,12 @@ def test_an_adapter_cannot_be_the_base_of_an_adapter(adapter: Training, tmp_path
     with pytest.raises(DreamError) as error:
         Sft().run(sft_options(**PAIR_TEXTS, peft=LORA), training)
     assert error.value.diagnostics[0].code == "adapter-base"
+
+
+@pytest.mark.slow
+def test_a_row_without_a_chat_goes_to_the_error_table(tmp_path: Path) -> None:
+    chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
+    rows = [{"chat": chat}, {"chat": [{"speaker": "user", "content": "Hi"}]}, {"chat": []}, {"chat": None}]
+    training = training_in(tmp_path, rows)
+    Sft().run(sft_options(messages=Template("{{ chat }}"), peft=LORA, max_steps=1), training)
+    assert [(error.row, error.code) for error in training.errors] == [(row, "no-messages") for row in (1, 2, 3)]

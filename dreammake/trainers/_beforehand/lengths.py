@@ -11,7 +11,7 @@ from typing import Any
 
 from dreammake.core.options import OptionSet
 from dreammake.core.rows import Rows
-from dreammake.trainers._examples import Row, messages_renderer, renderer
+from dreammake.trainers._examples import Row, renderer, value_renderer
 
 LOOKED_AT, COUNTED = 1000, 400_000
 """Rows, and bytes of those that may be too long: more would take longer than it is worth."""
@@ -71,7 +71,7 @@ def _text_of(value: Any, columns: Sequence[str]) -> Callable[[Row], str]:
     if isinstance(value, list | tuple) or not hasattr(value, "source"):
         render = renderer(value, columns)
     else:
-        render = messages_renderer(value, columns)
+        render = value_renderer(value, columns)
     return lambda row: _flat(render(row))
 
 

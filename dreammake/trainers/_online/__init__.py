@@ -16,7 +16,7 @@ from dreammake.trainers import _adapter, _base_model
 from dreammake.trainers._online.completions import most_completions
 from dreammake.trainers._online.judge import BESIDE
 from dreammake.trainers._online.prompts import Prompts, dataset_of_prompts, room_for_prompt
-from dreammake.trainers._online.rewards import Reward, Values, check_rewards, names_of, rewards_of
+from dreammake.trainers._online.rewards import FORMS, Reward, Values, check_rewards, names_of, rewards_of
 from dreammake.trainers._torch_trainer import TorchTrainer
 from dreammake.trainers._tuning import Base, Rounds, Start, Tuning, check_tuning, finish, open_start
 
@@ -45,6 +45,7 @@ class Prompting(OptionSet):
         "Functions that say what a completion is worth, as `file.py:function`. Each takes what it names: "
         "`completion`, `prompt`, `row` (a dict) and any column, and returns a number or None; or lists of them, where "
         "it names `completions` and `prompts`.",
+        forms=FORMS,
         default=None,
     )
     reward_model = Paths(
@@ -80,6 +81,7 @@ class OnlineTrainer(TorchTrainer):
 
     @classmethod
     def needs(cls, options: OptionSet, have: Columns | None) -> None:
+        super().needs(options, have)
         method = cls.__name__.lower()
         check_rewards(method, options)
         check_tuning(method, options)

@@ -48,11 +48,12 @@ def _measured(values: Values, size: Size) -> int | None:
 def _measurements(values: Values) -> int | None:
     """How often the model is measured at most."""
     strategy, steps, every = values["eval_strategy"] or "epoch", values["max_steps"], values["eval_steps"]
-    first = int(values.get("eval_on_start") or 0)
+    first: int = values.get("eval_on_start") or 0
+    epochs: int = ceil(values["num_train_epochs"])
     if strategy == "no":
         return first
     if strategy == "epoch" and steps <= 0:
-        return int(ceil(values["num_train_epochs"])) + first
+        return epochs + first
     if strategy == "steps" and steps > 0 and every is not None and every >= 1:
         return int(steps // every) + first
     return None

@@ -18,6 +18,8 @@ from dreammake.core.trainer import Training
 from dreammake.core.user_function import UserFunction
 from dreammake.trainers._online.prompts import Prompt
 
+FORMS = (("completions", "prompts"), ("completion", "prompt", "row"))
+"""What a function may take beside the columns: for a batch, and for a row."""
 Values = list[float | None]
 """A reward for each completion; None where there is none."""
 
@@ -37,7 +39,7 @@ class FunctionReward:
         self._function = UserFunction(reference, training.path("."), training.say)
         self.name = self._function.name
         self._batch = "completions" in self._function.parameters
-        own = ("prompts", "completions") if self._batch else ("prompt", "completion", "row")
+        own = FORMS[0] if self._batch else FORMS[1]
         known = [*own, *(column for column in columns if column not in own)]
         for parameter in self._function.required:
             if parameter not in known:

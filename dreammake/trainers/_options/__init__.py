@@ -29,6 +29,18 @@ _WORDS = {
     "dict": "a dict",
     "null": "None",
 }
+_ABOVE_0 = frozenset(
+    {
+        "num_train_epochs",
+        "per_device_train_batch_size",
+        "per_device_eval_batch_size",
+        "gradient_accumulation_steps",
+        "max_length",
+        "max_completion_length",
+    }
+)
+_NOT_BELOW_0 = frozenset({"learning_rate", "weight_decay", "warmup_steps"})
+"""What the libraries do not check before a training has begun, and then fail of, or do something else."""
 
 
 class Field(Option[Any]):
@@ -47,6 +59,15 @@ class Field(Option[Any]):
         return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
     def check(self, value: Any) -> Any:
+        found = self._of_its_kind(value)
+        if isinstance(found, int | float):
+            if self.name in _ABOVE_0 and not found > 0:
+                raise Wrong(f"`{self.name}` is above 0, not {found:g}", code="out-of-range")
+            if self.name in _NOT_BELOW_0 and not found >= 0:
+                raise Wrong(f"`{self.name}` is at least 0, not {found:g}", code="out-of-range")
+        return found
+
+    def _of_its_kind(self, value: Any) -> Any:
         match value:
             case None if "null" in self.kinds:
                 return None
@@ -80,7 +101,10 @@ class Lora(Call):
             raise Wrong("`lora` takes its arguments by name", "write `lora(r=8)`", "wrong-argument")
         for name in call.kwargs:
             if name not in fields:
-                raise Wrong(f"`lora` has no argument `{name}`", did_you_mean(name, fields), "unknown-argument")
+                hint = (
+                    did_you_mean(name, fields) or "it takes those of PEFT's LoraConfig: r, lora_alpha, lora_dropout, …"
+                )
+                raise Wrong(f"`lora` has no argument `{name}`", hint, "unknown-argument")
         given = {name: fields[name].check(argument) for name, argument in call.kwargs.items()}
         return Function("lora", (), {name: field.default for name, field in fields.items()} | given)
 

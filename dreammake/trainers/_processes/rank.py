@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _PR_SET_PDEATHSIG = 1
+_PEER_GONE = ("Connection closed by peer", "Connection reset by peer")
+"""What gloo says where another rank has ended."""
 _PATIENCE_HOURS = 6
 """How long a rank waits for the others: one of them may answer prompts or write a large checkpoint."""
 
@@ -168,7 +170,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
     found: dict[str, Any] = {"diagnostics": [], "exit_code": 1, "at": time.time()}
     found["message"] = f"{type(error).__name__}: {text[0] if text else 'no message'}"
     found["traceback"] = "" if isinstance(error, DreamError) else "".join(traceback.format_exception(error))
-    found["left_alone"] = type(error).__name__.startswith("Dist") or "Connection closed by peer" in str(error)
+    found["left_alone"] = type(error).__name__.startswith("Dist") or any(end in str(error) for end in _PEER_GONE)
     if isinstance(error, DreamError):
         found["diagnostics"] = [[one.code, one.message, one.hint] for one in error.diagnostics]
         found["exit_code"] = error.exit_code

@@ -226,7 +226,9 @@ def test_bm25_over_more_texts_than_words(work: MeaningWork) -> None:
     texts = [f"common {'rare' if number % 50 == 7 else 'other'} {number}" for number in range(1200)]
     work.dataset("docs", [{"n": number, "text": text} for number, text in enumerate(texts)])
     options = {"docs": "docs", "method": "bm25", "query": Template("{{ q }}"), "text": TEXT, "k": 3}
-    made = apply(Retrieve, options, [{"q": "rare"}, {"q": "common rare"}, {"q": None}, {"q": "other 1199"}], work, "found")
+    made = apply(
+        Retrieve, options, [{"q": "rare"}, {"q": "common rare"}, {"q": None}, {"q": "other 1199"}], work, "found"
+    )
     assert found_by(made)[:3] == [[7, 57, 107], [7, 57, 107], None]
     assert (found_by(made)[3] or [])[0] == 1199
 
@@ -284,7 +286,7 @@ def test_hnsw_says_what_to_install(work: MeaningWork, monkeypatch: pytest.Monkey
     options = {"docs": "docs", "method": "hnsw", "text_vectors": "v", "query_vectors": ["v"]}
     with pytest.raises(DreamError, match="missing-package") as error:
         apply(Retrieve, options, [{"v": [1.0, 0.0]}], work, "found")
-    assert "pip install faiss-cpu" in error.value.diagnostics[0].hint
+    assert "pip install 'dreammake-llm[search]'" in error.value.diagnostics[0].hint
 
 
 def test_hnsw_finds_nearly_what_the_exact_search_finds(work: MeaningWork) -> None:
@@ -317,6 +319,7 @@ def test_hnsw_finds_nearly_what_the_exact_search_finds(work: MeaningWork) -> Non
         (Retrieve, {"query": TEXT, "text": TEXT}, "missing-option", "by a `model`"),
         (Retrieve, {"query": TEXT, "text_vectors": "v"}, "missing-option", "by a `model`"),
         (Retrieve, {"query": TEXT, "text": TEXT, "method": "bm25", "model": WORDS}, "conflicting-options", "by words"),
+        (Retrieve, {"query": TEXT, "text": TEXT, "model": WORDS, "m": 8}, "conflicting-options", "the graph of"),
         (Retrieve, {"query": TEXT, "text_vectors": "w", "model": WORDS}, "unknown-column", "have no column `w`"),
         (Retrieve, {"query": TEXT, "text": TEXT, "method": "bm25", "score": "n"}, "duplicate-column", "columns `n`"),
         (Retrieve, {"query": TEXT, "text": TEXT, "method": "bm25", "columns": ["m"]}, "unknown-column", "column `m`"),
