@@ -87,7 +87,7 @@ def test_two_corpora_with_one_model_never_mix_and_each_text_is_embedded_once(
     tmp_path: Path, server: EmbeddingServer
 ) -> None:
     project = project_in(tmp_path, server)
-    assert "prompts to run" in project.ok("-n").out
+    assert "how many prompts is not known yet" in project.ok("-n").out
     assert (server.embedded, server.count) == ([], 0)
     project.ok("-j1")
     assert found(project, "data/answers") == [["aaaa"], ["cccc"]]

@@ -71,6 +71,13 @@ def test_the_input_to_learn_from(tmp_path: Path, inputs: list[Put], chosen: str 
     assert (found and found.path) == chosen
 
 
+def test_a_base_that_is_no_model_yet_is_not_learned_from(tmp_path: Path) -> None:
+    work = TestWork(tmp_path, [Put(None, "data/a", None), Put("base", "models/empty", None)])
+    found = train_input(work, "models/empty")
+    assert found is not None
+    assert found.path == "data/a"
+
+
 def test_several_datasets_and_none_named_train(tmp_path: Path) -> None:
     work = TestWork(tmp_path, [Put("a", "data/a", "dataset"), Put("b", "data/b", "dataset")])
     with pytest.raises(DreamError, match=r"ambiguous-input: .*data/a, data/b"):

@@ -8,7 +8,7 @@ import pytest
 
 from dreammake.core.options import Wrong
 from dreammake.core.values import Function
-from dreammake.trainers._options import FOLDER
+from dreammake.trainers._options import FOLDER, OF_LORA
 from dreammake.trainers.sft import Sft
 
 DECLARED = Sft.Options.declared()
@@ -85,6 +85,7 @@ def test_lora_is_resolved_with_its_defaults() -> None:
     ("call", "code", "hint"),
     [
         (Function("lora", (), {"lora_alfa": 16}), "unknown-argument", "did you mean `lora_alpha`?"),
+        (Function("lora", (), {"rank": 8}), "unknown-argument", OF_LORA),
         (Function("lora", (8,)), "wrong-argument", "write `lora(r=8)`"),
         (Function("lora", (), {"r": "big"}), "wrong-type", ""),
         (Function("nearest", ()), "wrong-type", ""),

@@ -29,6 +29,7 @@ _WORDS = {
     "dict": "a dict",
     "null": "None",
 }
+OF_LORA = "take one of PEFT's LoraConfig: r, lora_alpha, lora_dropout, target_modules, …"
 _ABOVE_0 = frozenset(
     {
         "num_train_epochs",
@@ -101,9 +102,7 @@ class Lora(Call):
             raise Wrong("`lora` takes its arguments by name", "write `lora(r=8)`", "wrong-argument")
         for name in call.kwargs:
             if name not in fields:
-                hint = (
-                    did_you_mean(name, fields) or "it takes those of PEFT's LoraConfig: r, lora_alpha, lora_dropout, …"
-                )
+                hint = did_you_mean(name, fields) or OF_LORA
                 raise Wrong(f"`lora` has no argument `{name}`", hint, "unknown-argument")
         given = {name: fields[name].check(argument) for name, argument in call.kwargs.items()}
         return Function("lora", (), {name: field.default for name, field in fields.items()} | given)
