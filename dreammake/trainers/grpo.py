@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dreammake.core.options import Choice
 from dreammake.core.trainer import Training
-from dreammake.trainers import _trl
-from dreammake.trainers._online import (
-    OnlineOptions,
-    OnlineTrainer,
-    Task,
-    check_batch,
-    judged_by_reward,
-    keep_reference,
-    trl_rewards,
-)
-from dreammake.trainers._online.rollouts import TrlRollouts
+from dreammake.trainers._online import OnlineOptions, OnlineTrainer, Task
+from dreammake.trainers._online.of_trl import trl_learner
 from dreammake.trainers._options import with_trl_options
 
 if TYPE_CHECKING:
@@ -102,20 +93,4 @@ rule brief:
     def learner(self, options: Any, training: Training, task: Task) -> Trainer:
         from trl import GRPOConfig, GRPOTrainer
 
-        config = judged_by_reward(_trl.config_of(GRPOConfig, "grpo", options, training))
-        prompts = config.generation_batch_size // config.num_generations
-        check_batch(prompts, len(task.data["train"]), "the batch of completions")
-        keep_reference(options, training, task)
-        kind: Any = type("GrpoLearner", (TrlRollouts, GRPOTrainer), {})
-        trainer: Trainer = _trl.checked(
-            lambda: kind(
-                model=task.start.model,
-                reward_funcs=trl_rewards(task),
-                args=config,
-                train_dataset=task.data["train"],
-                eval_dataset=task.data.get("eval"),
-                processing_class=task.start.tokenizer,
-                peft_config=task.start.lora,
-            )
-        )
-        return trainer
+        return trl_learner("grpo", (GRPOConfig, GRPOTrainer), options, training, task)

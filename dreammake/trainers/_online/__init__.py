@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,11 +12,10 @@ from dreammake.core.options import Functions, List, Model, OptionSet, Paths, Tex
 from dreammake.core.step import Columns
 from dreammake.core.trainer import Size, Training
 from dreammake.core.values import Template
-from dreammake.trainers import _adapter, _base_model
 from dreammake.trainers._online.completions import most_completions
 from dreammake.trainers._online.judge import BESIDE
 from dreammake.trainers._online.prompts import Prompts, dataset_of_prompts, room_for_prompt
-from dreammake.trainers._online.rewards import FORMS, Reward, Values, check_rewards, names_of, rewards_of
+from dreammake.trainers._online.rewards import FORMS, Reward, check_rewards, rewards_of
 from dreammake.trainers._torch_trainer import TorchTrainer
 from dreammake.trainers._tuning import Base, Rounds, Start, Tuning, check_tuning, finish, open_start
 
@@ -120,35 +119,6 @@ class Task:
     prompts: Mapping[str, Prompts]
     data: Mapping[str, Dataset]
     rewards: Sequence[Reward]
-
-
-def trl_rewards(task: Task) -> list[Callable[..., Values]]:
-    """The rewards as TRL calls them: with the columns of `task.data`, and completions as texts or as chats."""
-    return [
-        _trl_reward(reward, name, task.prompts)
-        for reward, name in zip(task.rewards, names_of(task.rewards), strict=True)
-    ]
-
-
-def _trl_reward(reward: Reward, name: str, prompts: Mapping[str, Prompts]) -> Callable[..., Values]:
-    def values(completions: Sequence[Any], row: Sequence[int], dataset: Sequence[str], **_: Any) -> Values:
-        asked = [prompts[name][number] for name, number in zip(dataset, row, strict=True)]
-        texts = [made if isinstance(made, str) else made[0]["content"] for made in completions]
-        return reward(asked, texts)
-
-    values.__name__ = name
-    return values
-
-
-def keep_reference(options: Any, training: Training, task: Task) -> None:
-    """TRL opens the reference model, which the KL penalty compares with, by the name of the base: where an adapter went
-    into the weights first, that name is not the model, so it is written down."""
-    plain = options.adapter is None and not _base_model.is_adapter(task.start.base)
-    if plain or not options["beta"] or task.start.lora is not None or _adapter.is_on(task.start.model):
-        return
-    folder = training.checkpoints / "reference"
-    task.start.model.save_pretrained(folder)
-    task.start.model.config._name_or_path = str(folder)
 
 
 def check_batch(needed: int, rows: int, also: str) -> None:
