@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -69,9 +70,11 @@ class Worker:
         """Look now and then, beside the job: its log is put where it can be followed, and the end of the build that
         asked for it interrupts it."""
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        while os.getppid() == self._parent:
-            time.sleep(SOON)
+        ended = select.poll()
+        ended.register(self._connection, 0)  # its end alone, not what comes: that is for the main thread
+        while not ended.poll(SOON * 1000):
             self._log.place_soon()
+        self._stopped = True
         if self._interruptible:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         time.sleep(LINGER)
