@@ -108,7 +108,7 @@ class Performer:
         if folder is None:
             folder = self._folders[self._turn, number] = self._temporary / f"o{self._turn}-{number}"
             folder.mkdir(parents=True)
-        return folder / os.path.basename(put.path)
+        return Path(f"{folder}/{os.path.basename(put.path)}")
 
     def _shared_asker(self, make: Callable[[], Any]) -> Any:
         if self._asker is None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,8 @@ class JobWork:
         self._errors = ErrorTable(temporary / "errors.jsonl")
         self._written: Path | None = None
         """The first dataset that was written: it holds the error table."""
-        kept_at(state, job.id).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(kept_at(state, job.id))
 
     @property
     def log_path(self) -> str:
@@ -236,6 +238,7 @@ class JobWork:
 
     def close(self) -> None:
         """Remove the folders that the job made. The error table of a job that failed stays in the state folder."""
-        self._errors.move_to(kept_at(self._state, self._job.id))
+        if self._errors.count:
+            self._errors.move_to(Path(kept_at(self._state, self._job.id)))
         for folder in self._made:
             shutil.rmtree(folder, ignore_errors=True)

@@ -253,7 +253,7 @@ class Building:
         else:
             raise AssertionError("the graph grows without end")
         if not (self._total.failed or self._total.skipped or self._total.interrupted):
-            self._seal_after(Selection(selection.wanted))
+            self._seal_after(plan)
 
     def _grow(self, selection: Selection, before: Plan) -> Plan:
         """Plan again with what is known now."""
@@ -267,12 +267,12 @@ class Building:
         self._total.skipped = []
         return plan
 
-    def _seal_after(self, selection: Selection) -> None:
-        """Plan once more, so that the next run can know at once that nothing is to do."""
+    def _seal_after(self, plan: Plan) -> None:
+        """Judge once more what is all built now, so that the next run can know at once that nothing is to do."""
         for record in self._session.log.records().values():
             for output in record.outputs:
                 self._session.disk.forget(output.path)
-        plan = self._session.plan(selection)
+        plan = self._session.judged_again(plan)
         self._remember(plan)
         if not plan.todo and not plan.graph.pending:
             self._seal(plan)

@@ -91,6 +91,10 @@ class Session:
         self._check_the_rest(plan)
         return plan
 
+    def judged_again(self, plan: Plan) -> Plan:
+        """The plan as it stands after a build: the same graph, its targets compared anew."""
+        return make_plan(plan.graph, self.disk, self.log, (), retry=self._retries)
+
     def _retries(self, target: str) -> bool:
         return self.retries_failed_rows and target not in self.tried
 

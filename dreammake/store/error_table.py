@@ -55,14 +55,14 @@ class ErrorTable:
             self._path = place
 
 
-def kept_at(state: Path, target: str) -> Path:
+def kept_at(state: Path, target: str) -> str:
     """Where the table of a job that failed is kept, by its target."""
-    return state / "errors" / f"{target.replace('/', '__')[:150]}-{fingerprint.of_text(target)[:8]}.jsonl"
+    return f"{state}/errors/{target.replace('/', '__')[:150]}-{fingerprint.of_text(target)[:8]}.jsonl"
 
 
 def table_of(state: Path, target: str, folder: Path) -> Path | None:
     """The newest table of a target: of the build that failed, else of the one that made it. None: no row failed."""
-    for place in (kept_at(state, target), folder / ERRORS):
+    for place in (Path(kept_at(state, target)), folder / ERRORS):
         if os.path.isfile(place):
             return place
     return None
