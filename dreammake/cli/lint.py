@@ -16,13 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from dreammake.plan.lint import warnings
-    from dreammake.plan.selection import Selection, everything
 
     session = session_of(arguments)
-    selection = (
-        session.select(arguments.targets) if arguments.targets else Selection(tuple(everything(session.dreamfile)))
-    )
-    found = warnings(session.plan(selection))
+    found = warnings(session.plan(session.select_or_all(arguments.targets)))
     if arguments.json:
         from dreammake.display.json_lines import diagnostic_to_json, document
 

@@ -40,9 +40,6 @@ COMMANDS = [
 ]
 """Words that are commands; a target of such a name is built by `dreammake build NAME`."""
 
-LATER: dict[str, str] = {}
-"""Commands whose names are taken, and whose code is still to come."""
-
 _VALUED = (
     "-C",
     "-f",
@@ -125,14 +122,6 @@ def split(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _run(command: str, words: list[str]) -> int:
-    if command in LATER:
-        from dreammake.core.diagnostic import fail
-
-        fail(
-            "not-yet",
-            f"`dreammake {command}` is still to come: {LATER[command]}",
-            hint="`dreammake --help` lists what is there",
-        )
     module = importlib.import_module(f"dreammake.cli.{module_of(command)}")
     parser = Parser(
         prog="dreammake" if command == "build" else f"dreammake {command}",
@@ -154,9 +143,8 @@ def overview() -> str:
     """The commands, a line each, for `--help`."""
     lines = ["commands:"]
     for command in COMMANDS:
-        if command not in LATER:
-            doc = importlib.import_module(f"dreammake.cli.{module_of(command)}").__doc__ or ""
-            lines.append(f"  {command:<9} {doc.strip().splitlines()[0]}")
+        doc = importlib.import_module(f"dreammake.cli.{module_of(command)}").__doc__ or ""
+        lines.append(f"  {command:<9} {doc.strip().splitlines()[0]}")
     return "\n".join([*lines, "", "`dreammake COMMAND --help` tells more of one."])
 
 

@@ -17,14 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from dreammake.plan.selection import Selection, everything
     from dreammake.session.reporting import report_of
 
     session = session_of(arguments)
-    if arguments.targets:
-        selection = session.select(arguments.targets)
-    else:
-        selection = Selection(tuple(everything(session.dreamfile)))
+    selection = session.select_or_all(arguments.targets)
     page = report_of(session, session.plan(selection), max(0, arguments.rows))
     try:
         Path(arguments.output).write_text(page, encoding="utf-8")

@@ -17,13 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from dreammake.display.status_text import draw_status, status_document
-    from dreammake.plan.selection import Selection, everything
 
     session = session_of(arguments)
-    if arguments.targets:
-        selection = session.select(arguments.targets)
-    else:
-        selection = Selection(tuple(everything(session.dreamfile)))
+    selection = session.select_or_all(arguments.targets)
     plan = session.plan(selection)
     if arguments.json:
         from dreammake.display.json_lines import document

@@ -44,7 +44,7 @@ def widest(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
         return b
     if types.is_struct(a) and types.is_struct(b):
         return _widest_struct(a, b)
-    if _is_list(a) and _is_list(b):
+    if is_list(a) and is_list(b):
         value = widest(a.value_type, b.value_type)
         large = types.is_large_list(a) or types.is_large_list(b)
         return None if value is None else pa.large_list(value) if large else pa.list_(value)
@@ -86,7 +86,7 @@ def words(kind: pa.DataType) -> str:
         (types.is_floating, "numbers"),
         (_is_text, "text"),
         (types.is_struct, "dicts"),
-        (_is_list, "lists"),
+        (is_list, "lists"),
         (types.is_temporal, "times"),
     ):
         if test(kind):
@@ -106,7 +106,8 @@ def _widest_struct(a: pa.StructType, b: pa.StructType) -> pa.DataType | None:
     return pa.struct(list(kinds.items()))
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
+    """A list of any of Arrow's kinds."""
     import pyarrow as pa
 
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

@@ -23,7 +23,6 @@ class Split:
     name: str
     target: str
     rows: int
-    bytes: int
     columns: Mapping[str, str]
 
 

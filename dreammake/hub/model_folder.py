@@ -51,12 +51,6 @@ def model_facts(target: str, folder: Path, base: str | None, examples: Sequence[
     return ModelFacts(target, form, library, task, base, training, chat, tuple(map(SECRETS.hide, examples)))
 
 
-def base_named(folder: Path) -> str | None:
-    """The base that an adapter names; None where the folder is no adapter."""
-    name = _json(folder / ADAPTER).get("base_model_name_or_path")
-    return str(name) if name else None
-
-
 def model_contents(folder: Path, base: str | None) -> list[Content]:
     """The files to send. An adapter names `base` as its base; no text tells a secret."""
     found = []

@@ -30,11 +30,6 @@ class Publication:
     gone: tuple[str, ...]
     head: Head | None
 
-    @property
-    def bytes(self) -> int:
-        """Of what changed."""
-        return sum(content.size for content in self.changed)
-
     def listing(self) -> list[tuple[str, str, int]]:
         """Every file: what happens to it (`new`, `changed`, `same`, `gone`), its name, its size in bytes."""
         there = self.head.files if self.head is not None else {}

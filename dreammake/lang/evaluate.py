@@ -15,7 +15,7 @@ from dreammake.core.values import ModelSpec
 from dreammake.lang import syntax as s
 from dreammake.lang.evaluate_calls import call_value, function_call, named_values
 from dreammake.lang.evaluate_errors import blame, blamed_on, no_attribute, no_item, no_method, unknown_key, unknown_name
-from dreammake.lang.evaluate_items import constant_slice, indexed, sliced
+from dreammake.lang.evaluate_items import constant_slice, no_items, sliced
 from dreammake.lang.functions import FUNCTIONS, TYPE_NAMES, format_value, items_of
 from dreammake.lang.limits import SMALL, Budget, TooMuch, made, weigh
 from dreammake.lang.methods import BARE, methods_named
@@ -154,7 +154,7 @@ class _Compiler:
         def read(scope: Scope) -> Any:
             value, at = owner(scope), key(scope)
             try:
-                return value[at] if value.__class__ in _INDEXED else indexed(value, at)
+                return value[at] if value.__class__ in _INDEXED else no_items(value)
             except Exception as error:
                 raise no_item(expr, value, at, error) from None
 

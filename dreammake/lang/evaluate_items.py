@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from dreammake.lang import syntax as s
 from dreammake.lang.operators import Unfit, kind
 
 
-def indexed(value: Any, key: Any) -> Any:
+def no_items(value: Any) -> NoReturn:
+    """Raises Unfit for a value that has none."""
     raise Unfit(
         f"{kind(value)} has no items", "test for it first: `… if x is not None else …`" if value is None else ""
     )

@@ -94,7 +94,7 @@ class _Check:
         names = self.graph.names(job)
         origin = first.path if first is not None else "this rule"
         for number, step in enumerate(rule.steps):
-            where = origin if not number else "what the steps before it make"
+            where = origin if not number else "the row so far"
             have = self._step(step, names, have, where)
         self._check_outputs(job, names)
         if have is None and (given := job.setting("columns")) is not None:
@@ -124,7 +124,8 @@ class _Check:
         return None
 
     def _check_reads(self, step: StepDecl, names: Mapping[str, Any], have: Columns, where: str) -> None:
-        seen = (*have, *step.kind.sees(step.options(names)))
+        options = step.options(names)
+        seen = (*have, *step.kind.sees(options))
         for setting in step.settings.values():
             if setting.option.when == "row":
                 self._note_hidden(setting, have)
@@ -133,7 +134,7 @@ class _Check:
             if isinstance(setting.option, Text):
                 known = (*seen, *setting.option.beside)
                 if setting.option.over:
-                    dataset = step.options(names)[setting.option.over]
+                    dataset = options[setting.option.over]
                     known, whose = self.columns(dataset), dataset
             if isinstance(setting.option, Functions) and setting.option.forms:
                 self._check_calls(setting, setting.option, have)

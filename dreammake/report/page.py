@@ -116,14 +116,13 @@ def _cards(report: Report) -> str:
 
 def _target(link: Link, report: Report) -> str:
     action = report.verdicts[link.job.id].action
-    paths = ", ".join(put.path for put in link.job.outputs)
     rule = f'<span class="soft">rule {_text(link.job.rule.name)}</span>'
     state = f'<span class="state {action}">{_STATES[action]}</span>'
     figures = f'<span class="figures">{_figures(link)}</span>'
     inside = [_reasons(report.verdicts[link.job.id]), *map(_step, link.steps)]
     inside += [_sample(put.path, report.samples[put.path]) for put in link.job.outputs if put.path in report.samples]
     inside.append(_identity(link))
-    summary = f'<summary><span class="path">{_text(paths)}</span>{rule}{state}{figures}</summary>'
+    summary = f'<summary><span class="path">{_text(link.title)}</span>{rule}{state}{figures}</summary>'
     return f'<details>{summary}<div class="inside">{"".join(inside)}</div></details>'
 
 

@@ -29,8 +29,6 @@ from dreammake.store.previous import keep_previous
 if TYPE_CHECKING:
     from dreammake.store.shared_targets import SharedTargets
 
-CARD = "dreammake.json"
-
 Send = Callable[[Mapping[str, Any]], None]
 Finish = Callable[[], dict[str, Any]]
 """Puts the outputs of a job in place: fsync, rename; gives what the build records."""
@@ -46,8 +44,7 @@ class Performer:
         self._log = log
         self._catalog = Catalog()
         self._temporary = state / "tmp" / str(os.getpid())
-        self._folders: dict[tuple[int, int], Path] = {}
-        self._turn = 0
+        self._folders: dict[int, Path] = {}
         self._asker: Any = None
         self._shared: SharedTargets | None = None
 
@@ -60,7 +57,6 @@ class Performer:
         """Run the steps of a job. What is left is to put its outputs in place: that is done by calling the result,
         which gives `{"outputs": [[path, fingerprint, signature]], "seconds": 1.2, "facts": {}}`."""
         began = time.monotonic()
-        self._turn = 1 - self._turn
         places = {put.path: self._place(number, put) for number, put in enumerate(job.outputs)}
         work = JobWork(
             self._root, self._state, job, claim, self._temporary, places, self._send, self._shared_asker, self._log
@@ -102,11 +98,10 @@ class Performer:
         return self._shared
 
     def _place(self, number: int, put: Put) -> Path:
-        """Where an output is built: in a folder of this worker, made once, under the name that it will have. Two jobs
-        after each other take two folders, as the first may still be finished while the second runs."""
-        folder = self._folders.get((self._turn, number))
+        """Where an output is built: in a folder of this worker, made once, under the name that it will have."""
+        folder = self._folders.get(number)
         if folder is None:
-            folder = self._folders[self._turn, number] = self._temporary / f"o{self._turn}-{number}"
+            folder = self._folders[number] = self._temporary / f"o{number}"
             folder.mkdir(parents=True)
         return Path(f"{folder}/{os.path.basename(put.path)}")
 
@@ -151,7 +146,7 @@ class Performer:
         if is_folder:
             # No times and no counts of what was asked: equal builds leave equal bytes.
             card = {**job.card, "target": put.path, "content": content, "rows": work.facts().get("rows")}
-            (made / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            (made / files.CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         _sync(made, is_folder)
         old = partial(keep_previous, state=self._state, target=put.path, content=content, remove=remove)
         replace(made, target, self._state / "tmp", is_folder, old)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dreammake.core.events import BuildFinished, BuildStarted, Event, GraphGrew, JobFailed, JobProgress
 from dreammake.core.job import Job
@@ -31,8 +31,9 @@ from dreammake.session.sealing import seal
 from dreammake.session.session import ROUNDS, Session
 from dreammake.store.ledger import Ledger
 from dreammake.store.lock import BuildLock
-from dreammake.store.shared_answers import SharedAnswers
-from dreammake.store.shared_place import open_place
+
+if TYPE_CHECKING:
+    from dreammake.store.shared_answers import SharedAnswers
 
 KEPT_RUNS = 20
 """Runs whose job logs are kept."""
@@ -201,6 +202,9 @@ class Building:
         shared = self._options.shared
         if shared is None:
             return None
+        from dreammake.store.shared_answers import SharedAnswers
+        from dreammake.store.shared_place import open_place
+
         return SharedAnswers(open_place(shared.url), self._state / "prompts", _warn, gives=not shared.read_only)
 
     def _executor(self) -> Executor:

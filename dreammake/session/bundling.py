@@ -23,7 +23,6 @@ from dreammake.plan.graph import normal
 from dreammake.plan.plan import Plan
 from dreammake.plan.ports import Record
 from dreammake.plan.recipe import functions_of
-from dreammake.plan.selection import Selection, everything
 from dreammake.session.caching import reach_of
 from dreammake.session.pinning import outside, pinned
 from dreammake.session.session import Session
@@ -70,7 +69,7 @@ def export(
 ) -> Exported:
     """Write a bundle of the targets behind the words (none: all) with what they are made from. Raises DreamError
     `secret-found` rather than let a key out."""
-    selection = session.select(words) if words else Selection(tuple(everything(session.dreamfile)))
+    selection = session.select_or_all(words)
     plan = session.plan(selection)
     contents = _Contents()
     code = _add_project(session, plan, contents, configs)

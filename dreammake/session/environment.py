@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,13 @@ def environment_now() -> dict[str, Any]:
         "dreammake": __version__,
         "python": ".".join(map(str, sys.version_info[:3])),
         "system": f"{machine.sysname} {machine.release} {machine.machine}, {os.cpu_count()} CPUs",
-        "packages": dict(_versions(PACKAGES)),
+        "packages": dict(versions_of(PACKAGES)),
         **({"gpus": gpus} if gpus else {}),
     }
 
 
-def _versions(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def versions_of(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The versions of the packages that are installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     for name in names:

@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dreammake import __version__
 from dreammake.core.values import models_in
 from dreammake.lang.dreamfile import StepDecl
 from dreammake.plan.chain import BASES, HUB
 from dreammake.plan.graph import Graph
 from dreammake.plan.pinned import Difference, Pinned, differences, pin
 from dreammake.plan.plan import revisions
-from dreammake.plan.selection import Selection, everything
+from dreammake.session.environment import versions_of
 from dreammake.session.session import Session
 
 ENGINE_LIBRARIES: Mapping[str, Sequence[str]] = {
@@ -34,7 +35,7 @@ HOSTED_TRAINERS = ("openai",)
 def pinned(session: Session, words: Sequence[str], *, asks: bool = False) -> Pinned:
     """The targets behind the words (none: all that have plain names), pinned. With `asks`, the Hub is asked for commits
     that this machine does not know. Raises DreamError."""
-    selection = session.select(words) if words else Selection(tuple(everything(session.dreamfile)))
+    selection = session.select_or_all(words)
     plan = session.plan(selection)
     found = outside(plan.graph)
     commits = {**_in_hub_cache(found, session.environment), **revisions(plan)}
@@ -94,16 +95,7 @@ def _of_step(step: StepDecl, values: Mapping[str, Any]) -> Iterator[tuple[str, s
 
 
 def _versions(found: Mapping[tuple[str, str], None]) -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    from dreammake import __version__
-
-    versions = {"dreammake": __version__}
-    for kind, name in found:
-        if kind == "library":
-            with suppress(PackageNotFoundError):
-                versions[name] = version(name)
-    return versions
+    return {"dreammake": __version__, **dict(versions_of(name for kind, name in found if kind == "library"))}
 
 
 def _in_hub_cache(found: Mapping[tuple[str, str], None], environment: Mapping[str, str]) -> dict[str, str]:

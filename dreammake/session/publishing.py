@@ -11,12 +11,13 @@ from typing import Any
 
 from dreammake.core import features
 from dreammake.core.diagnostic import fail
+from dreammake.core.embedded import base_named_by
 from dreammake.core.job import Put
 from dreammake.core.secrets import SECRETS
 from dreammake.core.values import Template
 from dreammake.hub import publication
 from dreammake.hub.card import Card, ModelFacts, Split, facts_of
-from dreammake.hub.model_folder import base_named, model_contents, model_facts
+from dreammake.hub.model_folder import model_contents, model_facts
 from dreammake.hub.parquet import DataFile, write_shards
 from dreammake.hub.part_facts import Known, hub_name
 from dreammake.hub.publication import Publication, There
@@ -134,7 +135,7 @@ class Publishing:
         """The base of the model by its name on the Hub. Raises DreamError `local-base` for an adapter of another."""
         target = self._wanted.job.id
         base = self._trained_from()
-        if base is None and (named := base_named(self._session.disk.locate(target))) is not None:
+        if base is None and (named := base_named_by(self._session.disk.locate(target))) is not None:
             fail(
                 "local-base",
                 f"`{target}` is an adapter of `{Path(named).name}`, which is not on the Hub",
@@ -186,9 +187,7 @@ class Publishing:
 
 
 def _split(name: str, target: str, rows: OpenedDataset) -> Split:
-    return Split(
-        name, target, rows.count, _size(rows), {field.name: features.kind_of(field) for field in rows.table.schema}
-    )
+    return Split(name, target, rows.count, {field.name: features.kind_of(field) for field in rows.table.schema})
 
 
 def _size(rows: OpenedDataset) -> int:

@@ -80,6 +80,10 @@ class Session:
     def select(self, words: Sequence[str], exclude: Sequence[str] = (), force: bool = False) -> Selection:
         return select(self.dreamfile, words, exclude, force, self.graph)
 
+    def select_or_all(self, words: Sequence[str]) -> Selection:
+        """What the words name; without any, every target that has a plain name."""
+        return self.select(words) if words else Selection(tuple(everything(self.dreamfile)))
+
     def plan(self, selection: Selection) -> Plan:
         """The plan for a selection: grown as far as fresh data tells, columns checked. Raises DreamError."""
         for _ in range(ROUNDS):

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from dreammake.core.engine import Request
 from dreammake.core.options import Bool, Choice, Float, Int, Model, OptionSet, Strings, Text, Wrong
-from dreammake.core.values import ModelSpec, Template
+from dreammake.core.values import ModelSpec, Template, models_in
 from dreammake.steps._failures import MostErrors
 from dreammake.steps._schema import Schema, json_schema
 
@@ -77,8 +77,7 @@ class WritingOptions(AskingOptions):
 def models_of(options: Any) -> list[ModelSpec]:
     """The step's models, with what the step says of their sampling."""
     changes = {name: options[name] for name in SAMPLING if options[name] is not None}
-    models = options.model if isinstance(options.model, list) else [options.model]
-    return [model.with_options(**changes) if changes else model for model in models]
+    return [model.with_options(**changes) if changes else model for model in models_in(options.model)]
 
 
 def renderer(value: Any, columns: Sequence[str]) -> Callable[[Row], Any]:

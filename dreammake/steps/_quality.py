@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from dreammake.core.arrow_types import words
+from dreammake.core.arrow_types import is_list, words
 from dreammake.core.diagnostic import fail
 from dreammake.steps._row_digests import RowDigests
 
@@ -115,7 +115,7 @@ def _lengths(array: pa.Array, column: str) -> pa.Array:
         return array
     if types.is_string(kind) or types.is_large_string(kind):
         return pc.utf8_length(array)
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+    if is_list(kind):
         return pc.list_value_length(array)
     _unfit(column, kind, "`length` measures texts and lists")
 

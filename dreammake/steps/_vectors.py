@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from dreammake.core.arrow_types import is_list
 from dreammake.core.diagnostic import fail
 from dreammake.core.options import Model, Wrong
 from dreammake.core.step import Work
@@ -62,8 +63,9 @@ def vectors_in(array: pa.Array, column: str) -> tuple[NDArray[float32], NDArray[
     valid = array.is_valid().to_numpy(zero_copy_only=False)
     if types.is_null(array.type):
         return numpy.zeros((len(array), 0), numpy.float32), valid
-    lists = types.is_list(array.type) or types.is_large_list(array.type) or types.is_fixed_size_list(array.type)
-    number = lists and (types.is_floating(array.type.value_type) or types.is_integer(array.type.value_type))
+    number = is_list(array.type) and (
+        types.is_floating(array.type.value_type) or types.is_integer(array.type.value_type)
+    )
     if not number and array.null_count < len(array):
         _not_vectors(column, f"values of the type {array.type}")
     lengths = pc.unique(pc.list_value_length(array).drop_null()).to_pylist() if number else []

@@ -85,7 +85,7 @@ rule all:
 
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
         if options.method == "exact" and options.keep is None:
-            return Rows(rows.columns, lambda: _first_ones(options, rows, work))
+            return Rows(rows.columns, lambda: _first_ones(options, rows))
         return Rows(rows.columns, lambda: _best_ones(options, on_disk(rows, work), work))
 
 
@@ -110,20 +110,18 @@ def _check(options: Any) -> None:
             raise Wrong(f"`vectors` names one column, not {len(options.vectors)}", code="wrong-argument")
 
 
-def _first_ones(options: Any, rows: Rows, work: Work) -> Iterator[pa.RecordBatch]:
+def _first_ones(options: Any, rows: Rows) -> Iterator[pa.RecordBatch]:
     """The first of each, while rows stream by."""
     import pyarrow as pa
 
     digests = RowDigests(rows.columns, options.columns, options.text)
     seen: set[bytes] = set()
-    read = 0
     for batch in rows.batches():
         fresh = []
         for digest in digests.of(batch):
             fresh.append(digest is None or digest not in seen)
             if digest is not None:
                 seen.add(digest)
-        read += batch.num_rows
         yield batch if all(fresh) else batch.filter(pa.array(fresh))
 
 

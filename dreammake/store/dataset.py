@@ -26,8 +26,6 @@ __all__ = [
     "write_dataset",
 ]
 
-_READ_ROWS = 1000
-
 
 class OpenedDataset(Spooled):
     """A dataset on disk. `batches()` reads it as a stream; `table` maps it into memory, for reading in any order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dreammake.core.diagnostic import fail
@@ -10,9 +10,10 @@ from dreammake.core.options import OptionSet, Wrong
 from dreammake.core.rows import Rows
 from dreammake.core.spelling import did_you_mean
 from dreammake.core.trainer import Training
-from dreammake.trainers._examples import Row, Unlearnable, examples_of, renderer, value_renderer
+from dreammake.trainers._examples import Row, Unlearnable, dataset_of, examples_of, renderer, value_renderer
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from numpy.typing import NDArray
 
 Names = tuple[str, ...]
@@ -27,7 +28,7 @@ def needs_labels(method: str, options: OptionSet) -> None:
         raise Wrong(f"`train {method}` takes `label` or `labels`, not both", "keep one of them", "conflicting-options")
 
 
-def labelled(method: str, options: Any, rows: Rows, training: Training) -> Iterator[dict[str, Any]]:
+def labelled(method: str, options: Any, rows: Rows, training: Training, name: str) -> Dataset:
     """Examples `{"text": ..., "labels": [names]}`; exactly one name each where `label` is given."""
     text = renderer(options.text, rows.columns)
     several = options.labels is not None
@@ -37,7 +38,7 @@ def labelled(method: str, options: Any, rows: Rows, training: Training) -> Itera
         found = value(row)
         return {"text": text(row), "labels": _several(found) if several else [_only(found)]}
 
-    return examples_of(rows, make, training, method)
+    return dataset_of(("text", "labels"), examples_of(rows, make, training, method), name)
 
 
 def _only(value: Any) -> str:

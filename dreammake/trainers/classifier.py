@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 from dreammake.core.embedded import base_folder
 from dreammake.core.options import Bool, Int, OptionSet, Text, Texts, Wrong
 from dreammake.core.options import Path as PathOption
-from dreammake.core.rows import Rows
 from dreammake.core.step import Columns
 from dreammake.core.trainer import Training
 from dreammake.trainers import _adapter, _base_model, _loop, _model_folder, _trl
-from dreammake.trainers._examples import dataset_of
 from dreammake.trainers._labels import (
     Names,
     check_enough,
@@ -109,8 +107,8 @@ rule critic:
     def train(self, options: Any, training: Training) -> None:
         from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, set_seed
 
-        train = _labelled(options, training.train, training, "train")
-        eval_ = None if training.eval is None else _labelled(options, training.eval, training, "eval")
+        train = labelled("classifier", options, training.train, training, "train")
+        eval_ = None if training.eval is None else labelled("classifier", options, training.eval, training, "eval")
         several = options.labels is not None
         base = base_folder(training.base, training.say)
         names = _names(base, options, train["labels"])
@@ -136,10 +134,6 @@ rule critic:
         _model_folder.save_model(trainer.model, tokenizer, training.folder, str(options.base), merge=True)
         facts = {"base": options.base, "rows": len(train), "labels": list(names), **measures}
         _model_folder.save_log(trainer, training.folder, "classifier", options, facts)
-
-
-def _labelled(options: Any, rows: Rows, training: Training, name: str) -> Dataset:
-    return dataset_of(("text", "labels"), labelled("classifier", options, rows, training), name)
 
 
 def _names(base: str | Path, options: Any, labels: list[list[str]]) -> Names:

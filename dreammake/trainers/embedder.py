@@ -217,10 +217,11 @@ def _with_ids(train: Dataset, eval_: Dataset | None) -> tuple[Dataset, Dataset |
     """Classes as numbers."""
     names = names_in([name] for dataset in (train, eval_) if dataset is not None for name in dataset["label"])
     check_enough(names, several=False)
+    places = {name: place for place, name in enumerate(names)}
 
     def numbered(dataset: Dataset) -> Dataset:
         return type(dataset).from_dict(
-            {"anchor": list(dataset["anchor"]), "label": [names.index(name) for name in dataset["label"]]}
+            {"anchor": list(dataset["anchor"]), "label": [places[name] for name in dataset["label"]]}
         )
 
     return numbered(train), None if eval_ is None else numbered(eval_)

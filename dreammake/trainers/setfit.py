@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from dreammake.core.options import Bool, Choice, Float, Int, OptionSet, Text, Texts
 from dreammake.core.options import Path as PathOption
-from dreammake.core.rows import Rows
 from dreammake.core.step import Columns
 from dreammake.core.trainer import Training
 from dreammake.trainers import _embedding_model, _loop, _model_folder
-from dreammake.trainers._examples import dataset_of
 from dreammake.trainers._labels import (
     Names,
     check_enough,
@@ -118,8 +116,8 @@ rule critic:
 
     def train(self, options: Any, training: Training) -> None:
         several = options.labels is not None
-        train = _labelled(options, training.train, training, "train")
-        eval_ = None if training.eval is None else _labelled(options, training.eval, training, "eval")
+        train = labelled("setfit", options, training.train, training, "train")
+        eval_ = None if training.eval is None else labelled("setfit", options, training.eval, training, "eval")
         names = names_in(train["labels"])
         check_enough(names, several=several)
         if eval_ is not None:
@@ -147,10 +145,6 @@ rule critic:
         facts = {"base": options.base, "rows": len(train), "pairs": len(pairs), "labels": list(names), **measures}
         libraries = (*_embedding_model.LIBRARIES, "scikit-learn")
         _model_folder.save_log(trainer, training.folder, "setfit", options, facts, libraries)
-
-
-def _labelled(options: Any, rows: Rows, training: Training, name: str) -> Dataset:
-    return dataset_of(("text", "labels"), labelled("setfit", options, rows, training), name)
 
 
 def pairs_of(labels: Sequence[Sequence[str]], strategy: str, iterations: int | None, seed: int) -> list[Pair]:

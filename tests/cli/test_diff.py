@@ -68,16 +68,14 @@ def test_a_diff_in_words(project: Project) -> None:
           score: 3 rows changed, mean 2.125 -> 1.0625 (-1.06)
           rows that changed are told by id
         ~ row 0  id: 1
-            score: 2 -> 1 (-1)
+            score: 2.0 -> 1.0 (-1)
         ~ row 1, was 2  id: 3
             score: 2.5 -> 1.25 (-1.25)
         ~ row 2, was 3  id: 4
-            score: 2 -> 1 (-1)
-        - row 1  id: 2  text: dogs  score: 2
-        + row 3  id: 5  text: bees  score: 1
-        """).replace("score: 2\n+", "score: 2.0\n+").replace("score: 2 -> 1 (", "score: 2.0 -> 1.0 (").replace(
-        "bees  score: 1\n", "bees  score: 1.0\n"
-    )
+            score: 2.0 -> 1.0 (-1)
+        - row 1  id: 2  text: dogs  score: 2.0
+        + row 3  id: 5  text: bees  score: 1.0
+        """)
 
 
 def test_only_the_order_changed(project: Project) -> None:

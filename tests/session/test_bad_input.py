@@ -213,10 +213,7 @@ def test_a_column_misspelt_in_the_last_of_ten_rules_is_found_by_the_dry_run(tmp_
     project.file("Dreamfile", MODEL + first + "\n".join(rules) + "\n" + last)
     result = project.run("--dry-run")
     assert result.code == 2
-    assert (
-        "error[unknown-column]: the prompt reads `txet`, which what the steps before it make does not have"
-        in result.err
-    )
+    assert "error[unknown-column]: the prompt reads `txet`, which the row so far does not have" in result.err
     assert "did you mean `text`?" in result.err
     assert not (tmp_path / "d").exists()
     project.edit("txet", "text")

@@ -177,7 +177,9 @@ def test_no_key_is_in_a_shared_cache(tmp_path: Path) -> None:
         both.one.ok("all", *both.option, MY_KEY="sk-very-secret-7")
     import pyarrow as pa
 
-    for entry in both.cache.rglob("*.zst"):
+    entries = list(both.cache.rglob("*.zst"))
+    assert entries
+    for entry in entries:
         assert b"sk-very-secret-7" not in pa.CompressedInputStream(pa.OSFile(str(entry)), "zstd").read()
 
 

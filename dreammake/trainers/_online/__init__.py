@@ -76,7 +76,7 @@ class OnlineOptions(Rounds, Tuning, Prompting, Base):
 
 
 class OnlineTrainer(TorchTrainer):
-    """A method is one of these, and has `learn`."""
+    """A method is one of these, and has `learner`."""
 
     @classmethod
     def needs(cls, options: OptionSet, have: Columns | None) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreammake.core.diagnostic import fail
+from dreammake.core.embedded import base_folder, base_named_by
 from dreammake.core.trainer import Training
 from dreammake.trainers._base_model import is_adapter
 from dreammake.trainers._online.prompts import Prompt
@@ -105,8 +105,7 @@ def _adapted(folder: Path, dtype: str, training: Training) -> Any:
     from peft import PeftModel
     from transformers import AutoModelForSequenceClassification
 
-    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    name = config["base_model_name_or_path"]
-    base = training.path(name) if training.path(name).is_dir() else name
+    name = base_named_by(folder) or ""
+    base = training.path(name) if training.path(name).is_dir() else base_folder(name, training.say)
     whole = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, dtype=dtype)
     return PeftModel.from_pretrained(whole, folder).merge_and_unload()
