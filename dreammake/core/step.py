@@ -106,6 +106,9 @@ class Work(Protocol):
     def tell(self, line: str) -> None:
         """One line for the job's log, and for the display at once."""
 
+    def meanwhile(self) -> None:
+        """A step that waits for something else calls this first: the worker may have other work to do."""
+
 
 class Spooled(Rows):
     """Rows on disk, memory-mapped: `table` is the whole, without being in memory."""

@@ -37,14 +37,16 @@ Finish = Callable[[], dict[str, Any]]
 class Performer:
     """Does the jobs of one worker; keeps what outlives a job (loaded models) in `JobWork`'s asker."""
 
-    def __init__(self, root: Path, state: Path, send: Send, log: JobLog) -> None:
+    def __init__(self, root: Path, state: Path, send: Send, log: JobLog, meanwhile: Callable[[], None]) -> None:
         self._root = root
         self._state = state
         self._send = send
         self._log = log
+        self._meanwhile = meanwhile
         self._catalog = Catalog()
         self._temporary = state / "tmp" / str(os.getpid())
-        self._folders: dict[int, Path] = {}
+        self._folders: dict[tuple[int, int], Path] = {}
+        self._turn = 0
         self._asker: Any = None
         self._shared: SharedTargets | None = None
 
@@ -57,9 +59,19 @@ class Performer:
         """Run the steps of a job. What is left is to put its outputs in place: that is done by calling the result,
         which gives `{"outputs": [[path, fingerprint, signature]], "seconds": 1.2, "facts": {}}`."""
         began = time.monotonic()
+        self._turn = 1 - self._turn
         places = {put.path: self._place(number, put) for number, put in enumerate(job.outputs)}
         work = JobWork(
-            self._root, self._state, job, claim, self._temporary, places, self._send, self._shared_asker, self._log
+            self._root,
+            self._state,
+            job,
+            claim,
+            self._temporary,
+            places,
+            self._send,
+            self._shared_asker,
+            self._log,
+            self._meanwhile,
         )
         before = {put.path: files.signature(f"{self._root}/{put.path}") for put in job.outputs}
         shared = self._shared_targets(claim, work)
@@ -98,10 +110,11 @@ class Performer:
         return self._shared
 
     def _place(self, number: int, put: Put) -> Path:
-        """Where an output is built: in a folder of this worker, made once, under the name that it will have."""
-        folder = self._folders.get(number)
+        """Where an output is built: in a folder of this worker, made once, under the name that it will have. Two jobs
+        after each other take two folders: the first may be put in place while the second runs."""
+        folder = self._folders.get((self._turn, number))
         if folder is None:
-            folder = self._folders[number] = self._temporary / f"o{number}"
+            folder = self._folders[self._turn, number] = self._temporary / f"o{self._turn}-{number}"
             folder.mkdir(parents=True)
         return Path(f"{folder}/{os.path.basename(put.path)}")
 

@@ -42,10 +42,12 @@ class JobWork:
         send: Callable[[Mapping[str, Any]], None],
         shared_asker: Callable[[Callable[[], Any]], Any],
         log: JobLog,
+        meanwhile: Callable[[], None],
     ) -> None:
         self.inputs = job.inputs
         self.outputs = job.outputs
         self.gpus: tuple[str, ...] = tuple(claim.get("gpus", ()))
+        self.meanwhile = meanwhile
         self._log = log
         self._root = root
         self._state = state

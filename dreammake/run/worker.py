@@ -14,6 +14,7 @@ import traceback
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ LINGER = 8.0
 """How many seconds a job may take to end after its build is gone."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A job whose steps ended well: what is left is to put its outputs in place."""
+
+    finish: Finish
+    log: str | None
+
+
 class Worker:
     """Serves one connection until it ends. SIGINT interrupts the job that runs, and drops those behind it."""
 
@@ -34,13 +43,15 @@ class Worker:
         os.chdir(root)
         self._connection = connection
         self._sending = threading.Lock()
-        self._lines: deque[bytes] = deque()
+        self._documents: deque[dict[str, Any]] = deque()
         self._rest = b""
+        self._made: _Made | None = None
+        """The job before this one, where it is not put in place yet."""
         self._parent = os.getppid()
         self._stopped = False
         self._interruptible = False
         self._log = JobLog(state / "tmp")
-        self._performer = Performer(root, state, self._send, self._log)
+        self._performer = Performer(root, state, self._send, self._log, self._settle)
 
     def serve(self) -> None:
         """Do jobs until the connection ends. Nothing of a job outlives its build."""
@@ -54,17 +65,20 @@ class Worker:
         self._stopped = True
 
     def _next(self) -> dict[str, Any] | None:
-        while not self._lines:
-            try:
-                data = self._connection.recv(1 << 16)
-            except OSError:
+        while not self._documents:
+            if not self._read(0):
                 return None
-            if not data:
-                return None
-            *lines, self._rest = (self._rest + data).split(b"\n")
-            self._lines.extend(lines)
-        document: dict[str, Any] = json.loads(self._lines.popleft())
-        return document
+        return self._documents.popleft()
+
+    def _read(self, flags: int) -> bool:
+        """Take what came. False at the end of the connection, or where waiting is not wanted and nothing came."""
+        try:
+            data = self._connection.recv(1 << 16, flags)
+        except OSError:
+            return False
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._documents.extend(json.loads(line) for line in lines)
+        return bool(data)
 
     def _watch(self) -> None:
         """Look now and then, beside the job: its log is put where it can be followed, and the end of the build that
@@ -81,20 +95,47 @@ class Worker:
         os.killpg(0, signal.SIGKILL)
 
     def _do(self, document: Mapping[str, Any]) -> None:
+        place = document["claim"].get("log")
         if self._stopped:
-            self._send(_failure(KeyboardInterrupt()))
+            self._settle()
+            self._send(_failure(KeyboardInterrupt(), place))
             return
-        self._log.begin(document["claim"].get("log"))
+        self._log.begin(place)
         try:
-            finish = self._perform(document)
-            if os.getppid() != self._parent:
-                raise KeyboardInterrupt  # nobody would write down what is put in place now
-            message = {"done": finish()}
+            made = _Made(self._perform(document), place)
         except BaseException as error:
-            message = _failure(error)
+            self._settle()
+            message = _failure(error, None)
+        else:
+            if _is_command(document) and self._command_follows():
+                self._made = made
+                self._log.end()
+                return
+            message = self._put_in_place(made, None)
         # The log is at its place before anybody hears that the job ended.
         self._log.end()
         self._send(message)
+
+    def _command_follows(self) -> bool:
+        """Does a command come next? While it runs there is time to put in place what the one before it made."""
+        if not self._documents:
+            self._read(socket.MSG_DONTWAIT)
+        return bool(self._documents) and _is_command(self._documents[0])
+
+    def _settle(self) -> None:
+        """Put in place what the job before this one made, and tell how it ended."""
+        made, self._made = self._made, None
+        if made is not None:
+            self._send(self._put_in_place(made, made.log))
+
+    def _put_in_place(self, made: _Made, log: str | None) -> dict[str, Any]:
+        """The message for a job whose steps ended well."""
+        try:
+            if os.getppid() != self._parent:
+                raise KeyboardInterrupt  # nobody would write down what is put in place now
+            return {"done": made.finish()}
+        except BaseException as error:
+            return _failure(error, log)
 
     def _perform(self, document: Mapping[str, Any]) -> Finish:
         """Run the steps of a job. Only this can be interrupted: what is made is then put in place undisturbed."""
@@ -118,36 +159,47 @@ class Worker:
             self._connection.sendall(line)
 
 
-def _failure(error: BaseException) -> dict[str, Any]:
-    """The message for a job that ended badly."""
+def _is_command(document: Mapping[str, Any]) -> bool:
+    """Is the job one command, and nothing else?"""
+    steps = document["job"]["steps"]
+    return len(steps) == 1 and steps[0][0] == "shell" and "shared" not in document["claim"]
+
+
+def _failure(error: BaseException, log: str | None) -> dict[str, Any]:
+    """The message for a job that ended badly. `log` is where its story goes, if not where our output goes now."""
     match error:
         case DreamError(diagnostics=diagnostics):
             return {"failed": [diagnostic_to_json(one) for one in diagnostics], "interrupted": False}
         case KeyboardInterrupt():
             return {"failed": [], "interrupted": True}
         case OSError():
-            found = _of_os_error(error)
+            found = _of_os_error(error, log)
         case MemoryError():
             hint = "lower batch sizes, or run fewer jobs: -j1"
             found = {"code": "out-of-memory", "message": "the job ran out of memory", "hint": hint}
         case _:
-            _log_traceback(error)
+            _log_traceback(error, log)
             message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
             hint = "the log has the whole story; if dreammake itself is to blame, please report it"
             found = {"code": "job-crashed", "message": message, "hint": hint}
     return {"failed": [found], "interrupted": False}
 
 
-def _log_traceback(error: BaseException) -> None:
+def _log_traceback(error: BaseException, log: str | None) -> None:
     with suppress(OSError):
-        traceback.print_exception(error)
-        sys.stderr.flush()
+        if log is None:
+            traceback.print_exception(error)
+            sys.stderr.flush()
+            return
+        os.makedirs(os.path.dirname(log), exist_ok=True)
+        with open(log, "a", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
 
 
-def _of_os_error(error: OSError) -> dict[str, Any]:
+def _of_os_error(error: OSError, log: str | None) -> dict[str, Any]:
     import errno
 
-    _log_traceback(error)
+    _log_traceback(error, log)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "free some space and run the same command again: what was answered is kept"
         return {"code": "disk-full", "message": "the disk is full", "hint": hint}

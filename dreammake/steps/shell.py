@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,13 @@ rule all:
         log = getattr(work, "log_path", None) or work.folder() / "log"
         begin, is_our_output = _state_of(str(log))
         words = [options.executable, "-c", options.command]
-        status = _run(words, str(work.path(".")), None if is_our_output else str(log))
+        status = _run(words, str(work.path(".")), None if is_our_output else str(log), work.meanwhile)
         if status != 0:
             _failed(status, Path(getattr(work, "log_path", log)), begin)
         return {}
 
 
-def _run(words: list[str], folder: str, log: str | None) -> int:
+def _run(words: list[str], folder: str, log: str | None, meanwhile: Callable[[], None]) -> int:
     """Run a command in a folder, in a process group of its own, with its output added to a log (None: where ours goes).
     Gives its exit code, negative for a signal. posix_spawn knows no folder, so a shell changes to it where it is not
     ours."""
@@ -77,6 +77,7 @@ def _run(words: list[str], folder: str, log: str | None) -> int:
         process = os.posix_spawn(
             words[0], words, environment, file_actions=actions, setpgroup=0, setsigmask=[], setsigdef=[signal.SIGINT]
         )
+        meanwhile()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     except OSError as error:

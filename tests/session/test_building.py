@@ -89,6 +89,30 @@ def test_a_job_is_tried_again_as_often_as_its_rule_says(project: Project) -> Non
     assert (project.root / "tries").read_text() == "x\nx\nx\n"
 
 
+def test_each_of_many_short_commands_is_told_by_its_own_end_and_log(project: Project) -> None:
+    """What one command made is put in place while the next one runs: they must not mix."""
+    project.write(
+        """
+        rule all:
+            input: [f"out/{n}" for n in range(60)]
+
+        rule one:
+            output: "out/{n:int}"
+            shell: "echo said {wildcards.n}; test $(({wildcards.n} % 5)) = 2 || echo {wildcards.n} > {output}; test $(({wildcards.n} % 3)) != 1"
+        """
+    )
+    result = project.run("-k", "-j2")
+    ends = [n for n in range(60) if n % 3 == 1]
+    leaves = [n for n in range(60) if n % 3 != 1 and n % 5 == 2]
+    built = sorted(set(range(60)) - {*ends, *leaves})
+    assert (result.code, f"{len(built)} built, {60 - len(built)} failed" in result.out) == (1, True), result.out
+    assert sorted(int(made.name) for made in (project.root / "out").iterdir()) == built
+    assert all((project.root / f"out/{n}").read_text() == f"{n}\n" for n in built)
+    assert all(f"but did not make `out/{n}`" in result.out for n in leaves)
+    said = {log.read_text() for log in project.root.glob(".dreammake/jobs/*/*.log")}
+    assert said == {f"said {n}\n" for n in range(60)}
+
+
 def test_a_command_gets_its_words_quoted(project: Project) -> None:
     project.file("it's here; ok.txt", "words\n")
     project.write(

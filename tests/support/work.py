@@ -69,6 +69,9 @@ class TestWork:
     def tell(self, line: str) -> None:
         self.log.append(line)
 
+    def meanwhile(self) -> None:
+        pass
+
     def dataset(self, path: str, rows: list[dict[str, Any]], columns: Iterable[str] = ()) -> str:
         """Rows written as a dataset of the project; gives its path."""
         write_dataset(from_dicts(tuple(columns) or columns_of(rows), rows), self.path(path))
