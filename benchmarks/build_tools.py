@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -116,7 +116,9 @@ class _Bench:
             folder = self.folder / f"{shape}-{size}-{tool}"
 
             def reset(tool: str = tool, folder: Path = folder) -> None:
-                shutil.rmtree(folder, ignore_errors=True)
+                # Moved, not removed: for minutes after many files were deleted, ext4 is slow to make new ones.
+                if folder.exists():
+                    folder.rename(folder.with_name(f"{folder.name}-{time.monotonic_ns()}"))
                 write(tool, shape, folder, size)
 
             reset()

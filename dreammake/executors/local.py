@@ -167,8 +167,10 @@ class Local:
         if not worker.jobs:
             return []
         (job, _), *behind = worker.jobs
-        for after, document in behind:
-            self._give(self._fork(), after, document)
+        if behind:
+            another = self._fork()
+            for after, document in behind:
+                self._give(another, after, document)
         code = os.waitstatus_to_exitcode(status)
         if code == -signal.SIGKILL and not self._stopping:
             how, hint = (

@@ -8,7 +8,7 @@ from typing import Literal
 
 from dreammake.plan.graph import Graph, PlannedJob
 from dreammake.plan.ports import BuildLog, Disk, OutputRecord, Record
-from dreammake.plan.stale import Reason, judge
+from dreammake.plan.stale import Reason, judge, judge_inputs
 
 Action = Literal["build", "follow", "fresh"]
 
@@ -49,13 +49,14 @@ def make_plan(
     forced: Collection[str] = (),
     *,
     retry: Callable[[str], bool] = lambda target: True,
+    made: Collection[str] = (),
 ) -> Plan:
     """Judge every job, in order: its outputs, its recipe, its inputs, and whether `retry` says that rows of its target
-    which failed in an earlier build are tried again."""
+    which failed in an earlier build are tried again. What was just `made` of this graph has its recipe."""
     plan = Plan(graph, {}, {})
     records: Mapping[str, Record] = log.records()
     for job in graph.jobs:
-        verdict = _judge(plan, job, records.get(job.id), disk, log, forced, retry)
+        verdict = _judge(plan, job, records.get(job.id), disk, log, forced, retry, made)
         plan.verdicts[job.id] = verdict
         fresh = verdict.action == "fresh"
         for put in job.outputs:
@@ -72,6 +73,7 @@ def _judge(
     log: BuildLog,
     forced: Collection[str],
     retry: Callable[[str], bool],
+    made: Collection[str],
 ) -> Verdict:
     for path in _sources(job, plan):
         plan.contents[path] = disk.fingerprint(path)
@@ -79,7 +81,10 @@ def _judge(
     reasons += _output_reasons(plan, job, record, disk)
     # What is missing needs no comparison: it has no record, or its record says what is gone.
     if record is not None:
-        reasons += judge(plan.graph, job, record, plan.contents, log)
+        known = job.id in made
+        reasons += (
+            judge_inputs(job, record, plan.contents) if known else judge(plan.graph, job, record, plan.contents, log)
+        )
         failed = record.facts.get("retry_rows")
         if failed and not reasons and retry(job.id):
             span = job.rule.span

@@ -55,27 +55,32 @@ def judge(graph: Graph, job: PlannedJob, record: Record | None, now: Fingerprint
     """Why the job must run; no reasons: it is fresh. Outputs are judged by the caller (`changed_outputs`)."""
     if record is None:
         return []
-    reasons: list[Reason] = []
+    return [*_judge_recipe(graph, job, record, log), *judge_inputs(job, record, now)]
+
+
+def _judge_recipe(graph: Graph, job: PlannedJob, record: Record, log: BuildLog) -> list[Reason]:
     recipe = graph.recipe(job)
-    if recipe.shared.digest != record.shared or recipe.own_text != record.own:
-        old = [*(log.ingredients(record.shared) or []), *json.loads(record.own)]
-        reasons += compare(old, recipe.ingredients())
-        if not reasons:
-            reasons.append(Reason("option", "the order of the steps", line=job.rule.span.line, path=job.rule.span.path))
-    new_inputs = input_fingerprints(job, now)
-    if new_inputs is not None and inputs_text(new_inputs) != record.inputs:
-        reasons += _compare_inputs(job, json.loads(record.inputs), new_inputs)
-    elif new_inputs is None:
-        old_inputs = json.loads(record.inputs)
-        known = {
-            role: content
-            for role, put in zip(job.roles, job.inputs, strict=True)
-            if (content := now.get(put.path)) is not None
-        }
-        changed = {role: content for role, content in known.items() if old_inputs.get(role) != content}
-        if changed:
-            reasons += _compare_inputs(job, {role: old_inputs.get(role) for role in changed}, changed)
-    return reasons
+    if recipe.shared.digest == record.shared and recipe.own_text == record.own:
+        return []
+    old = [*(log.ingredients(record.shared) or []), *json.loads(record.own)]
+    span = job.rule.span
+    order = Reason("option", "the order of the steps", line=span.line, path=span.path)
+    return compare(old, recipe.ingredients()) or [order]
+
+
+def judge_inputs(job: PlannedJob, record: Record, now: Fingerprints) -> list[Reason]:
+    """The inputs of the job that are not what its record says; those that are still to be built do not count."""
+    new = input_fingerprints(job, now)
+    if new is not None:
+        return [] if inputs_text(new) == record.inputs else _compare_inputs(job, json.loads(record.inputs), new)
+    old = json.loads(record.inputs)
+    known = {
+        role: content
+        for role, put in zip(job.roles, job.inputs, strict=True)
+        if (content := now.get(put.path)) is not None
+    }
+    changed = {role: content for role, content in known.items() if old.get(role) != content}
+    return _compare_inputs(job, {role: old.get(role) for role in changed}, changed)
 
 
 def input_fingerprints(job: PlannedJob, now: Fingerprints) -> dict[str, str] | None:

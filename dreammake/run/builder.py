@@ -9,7 +9,8 @@ from __future__ import annotations
 import heapq
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,11 +40,12 @@ from dreammake.run.messages import diagnostic_from_json
 
 TICK = 0.1
 """Longest wait, in seconds, between two looks at the clock and at signals."""
-SHORT = 0.05
-"""A job of fewer seconds is short: what is behind it waits no longer than that."""
+LINE_SECONDS = 0.05
+LINE_JOBS = 3
+"""How long a job may wait in line behind short ones, and how many stand there."""
 ONE_CPU: Mapping[str, int] = {"cpus": 1}
-BATCH = 32
-SPARED = 0.05
+BATCH = 100
+SPARED = 0.2
 """Jobs that ended are written down together: so many of them, or those that took so many seconds."""
 
 
@@ -118,8 +120,8 @@ class Builder:
         self._ended: list[tuple[Record, Shared, Entry]] = []
         self._told: list[Event] = []
         self._prepared: dict[str, tuple[Recipe, Job]] = {}
-        self._behind: dict[str, str] = {}
-        """The job that waits behind each running one; "" for one that waits itself."""
+        self._lines: dict[str, deque[str]] = {}
+        """The jobs that wait behind one that runs, to run in its place."""
         self._seconds: dict[str, float] = {}
         """How long the last job of each rule took."""
         self._attempts: dict[str, int] = {}
@@ -183,22 +185,23 @@ class Builder:
         self._line_up()
 
     def _line_up(self) -> None:
-        """Put a job behind each short one that runs, so that its worker need not wait for this loop. Only jobs that
-        take one CPU and nothing else: the next one fits where the one before it was."""
-        for target in [target for target in self._running if target not in self._behind]:
-            if not self._ready:
-                return
-            verdict = self.plan.verdicts[self._ready[0][1]]
-            before = self.plan.verdicts[target].job
-            if not (self._is_short(before) and wants_of(before) == wants_of(verdict.job) == ONE_CPU):
-                continue
-            heapq.heappop(self._ready)
-            self._behind[target] = verdict.job.id
-            self._behind[verdict.job.id] = ""
-            self._start(verdict, {"cpus": 1}, behind=target)
+        """Put jobs behind short ones that run, so that their worker need not wait for this loop. Only jobs that take
+        one CPU and nothing else: the next one fits where the one before it was."""
+        for target, line in self._lines.items():
+            while self._ready and self._may_join(line, target):
+                _, behind = heapq.heappop(self._ready)
+                line.append(behind)
+                self._start(self.plan.verdicts[behind], {"cpus": 1}, behind=target)
 
-    def _is_short(self, job: PlannedJob) -> bool:
-        return self._seconds.get(job.rule.name, SHORT) < SHORT
+    def _may_join(self, line: Sequence[str], target: str) -> bool:
+        """Would the best of the ready jobs do well to wait in this line?"""
+        if len(line) == LINE_JOBS:
+            return False
+        before = [self.plan.verdicts[one].job for one in (target, *line)]
+        if sum(self._seconds.get(job.rule.name, LINE_SECONDS) for job in before) >= LINE_SECONDS:
+            return False
+        after = self.plan.verdicts[self._ready[0][1]].job
+        return wants_of(before[0]) == wants_of(after) == ONE_CPU
 
     def _settle(self, verdicts: Iterable[Verdict]) -> None:
         """All that these jobs read is there: they are ready. A follower may turn out fresh, and so settle others; one
@@ -255,6 +258,7 @@ class Builder:
         self._running[job.id] = _Running(claim, time.time(), recipe)
         self._executor.start(document, claim, behind)
         if behind is None:
+            self._lines[job.id] = deque()
             self._tell_start(job.id)
 
     def _tell_start(self, target: str) -> None:
@@ -294,12 +298,13 @@ class Builder:
     def _end(self, target: str) -> tuple[Verdict, _Running]:
         running = self._running.pop(target)
         self._pools.give_back(running.claim)
-        after = self._behind.pop(target, "")
-        if after:
+        line = self._lines.pop(target)
+        if line:
+            after = line.popleft()
+            self._lines[after] = line
             # It runs already, in the place of this one.
             self._pools.take(ONE_CPU)
             self._running[after].started = time.time()
-            self._behind.pop(after)
             self._tell_start(after)
         return self.plan.verdicts[target], running
 

@@ -29,6 +29,8 @@ from dreammake.store.previous import keep_previous
 if TYPE_CHECKING:
     from dreammake.store.shared_targets import SharedTargets
 
+_datasync = getattr(os, "fdatasync", os.fsync)
+"""Not every system has the first. What it leaves out is only when the file was changed."""
 Send = Callable[[Mapping[str, Any]], None]
 Finish = Callable[[], dict[str, Any]]
 """Puts the outputs of a job in place: fsync, rename; gives what the build records."""
@@ -148,10 +150,10 @@ class Performer:
 
     def _finish(self, job: Job, put: Put, made: Path, before: str | None, work: JobWork) -> list[str]:
         """Move an output to its place. Gives its path, fingerprint and signature."""
-        target = self._root / put.path
+        target = f"{self._root}/{put.path}"
         is_folder = _is_folder(made)
         if is_folder is None:
-            if before != files.signature(target) and target.exists():
+            if before != files.signature(target) and os.path.exists(target):
                 return [put.path, files.fingerprint_path(target), files.signature(target) or ""]
             hint = "a command writes to `{output}`" if job.steps[-1].step == "shell" else "the log may say why"
             fail("missing-output", f"the job ended, but did not make `{put.path}`", hint=hint, exit_code=1)
@@ -161,10 +163,11 @@ class Performer:
             card = {**job.card, "target": put.path, "content": content, "rows": work.facts().get("rows")}
             (made / files.CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         _sync(made, is_folder)
-        old = partial(keep_previous, state=self._state, target=put.path, content=content, remove=remove)
-        replace(made, target, self._state / "tmp", is_folder, old)
+        if is_folder or not _replaced(made, target):
+            old = partial(keep_previous, state=self._state, target=put.path, content=content, remove=remove)
+            replace(made, Path(target), self._state / "tmp", is_folder, old)
         if put.path in job.card.get("protected", ()):
-            _make_readonly(target)
+            _make_readonly(Path(target))
         return [put.path, content, files.signature(target) or ""]
 
 
@@ -201,21 +204,24 @@ def _sync(path: Path, is_folder: bool) -> None:
         return
     file = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(file)
+        _datasync(file)
     finally:
         os.close(file)
+
+
+def _replaced(made: Path, target: str) -> bool:
+    """Put a file at `target`, which is quick where its folder is there and no folder stands in its place."""
+    try:
+        os.replace(made, target)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return False
+    return True
 
 
 def replace(
     made: Path, target: Path, trash: Path, is_folder: bool, discard: Callable[[Path], None] | None = None
 ) -> None:
     """Put `made` at `target` by renames. What was there is gone only then; `discard` may take a folder instead."""
-    if not is_folder:
-        try:
-            os.replace(made, target)
-            return
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            pass
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):

@@ -55,14 +55,16 @@ class Worker:
 
     def serve(self) -> None:
         """Do jobs until the connection ends. Nothing of a job outlives its build."""
-        signal.signal(signal.SIGINT, self._note_stop)
+        signal.signal(signal.SIGINT, self._on_interrupt)
         threading.Thread(target=self._watch, daemon=True).start()
         while (document := self._next()) is not None:
             self._do(document)
         self._performer.close()
 
-    def _note_stop(self, number: int, frame: Any) -> None:
+    def _on_interrupt(self, number: int, frame: Any) -> None:
         self._stopped = True
+        if self._interruptible:
+            raise KeyboardInterrupt
 
     def _next(self) -> dict[str, Any] | None:
         while not self._documents:
@@ -142,7 +144,6 @@ class Worker:
         if "gpus" in document["claim"]:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(document["claim"]["gpus"])
         job = Job.from_json(document["job"])
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             self._interruptible = True
             return self._performer.perform(job, document["claim"])
@@ -151,7 +152,6 @@ class Worker:
             raise
         finally:
             self._interruptible = False
-            signal.signal(signal.SIGINT, self._note_stop)
 
     def _send(self, message: Mapping[str, Any]) -> None:
         line = json.dumps(message, default=str).encode() + b"\n"

@@ -276,7 +276,7 @@ class Building:
         for record in self._session.log.records().values():
             for output in record.outputs:
                 self._session.disk.forget(output.path)
-        plan = self._session.judged_again(plan)
+        plan = self._session.judged_again(plan, frozenset(self._total.built))
         self._remember(plan)
         if not plan.todo and not plan.graph.pending:
             self._seal(plan)

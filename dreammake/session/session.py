@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -95,9 +95,9 @@ class Session:
         self._check_the_rest(plan)
         return plan
 
-    def judged_again(self, plan: Plan) -> Plan:
-        """The plan as it stands after a build: the same graph, its targets compared anew."""
-        return make_plan(plan.graph, self.disk, self.log, (), retry=self._retries)
+    def judged_again(self, plan: Plan, made: Collection[str]) -> Plan:
+        """The plan as it stands after a build that `made` these targets: the same graph, compared anew."""
+        return make_plan(plan.graph, self.disk, self.log, (), retry=self._retries, made=made)
 
     def _retries(self, target: str) -> bool:
         return self.retries_failed_rows and target not in self.tried

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dreammake.core.arrow_types import is_list, words
 from dreammake.core.diagnostic import fail
 from dreammake.steps._row_digests import RowDigests
+from dreammake.steps._seen import Seen
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,12 +31,12 @@ class Figure:
 class Measures:
     """What the options of `validate` measure, counted batch by batch."""
 
-    def __init__(self, options: Any, columns: Sequence[str]) -> None:
+    def __init__(self, options: Any, columns: Sequence[str], seen: Seen) -> None:
         self._options = options
+        self._seen = seen
         self._digests = None
         if options.duplicate_rate is not None:
             self._digests = RowDigests(columns, options.duplicates_by)
-        self._seen: set[bytes] = set()
         self._rows = self._repeated = 0
         self._nulls = dict.fromkeys(options.null_rate or (), 0)
         self._off = dict.fromkeys(options.length or (), 0)
@@ -48,9 +49,7 @@ class Measures:
 
         self._rows += batch.num_rows
         if self._digests is not None:
-            for digest in filter(None, self._digests.of(batch)):
-                self._repeated += digest in self._seen
-                self._seen.add(digest)
+            self._repeated += self._seen.are_new(self._digests.of(batch)).count(False)
         for column in self._nulls:
             self._nulls[column] += batch.column(column).null_count
         for column in self._off:

@@ -11,6 +11,7 @@ from dreammake.steps._near_vectors import far_apart
 from dreammake.steps._order import on_disk, order_by
 from dreammake.steps._row_digests import RowDigests
 from dreammake.steps._row_texts import ColumnTexts, RowTexts, TemplateTexts
+from dreammake.steps._seen import Seen
 from dreammake.steps._vector_file import VectorWriter, vectors_at
 from dreammake.steps._vectors import EmbeddingModel, NotEmbedded, embedded, vectors_in
 
@@ -33,8 +34,8 @@ class Dedup(Step):
     Of rows that are alike the first one stays, or the one with the most of `keep`; the rows that stay keep their order.
     Each row that goes is like one that stays. A row with nothing to compare (null, or a blank `text`) stays.
 
-    - **exact**: the same text, or the same values in all of `columns`. Without `keep` rows stream, and 100 bytes are
-      held for each that stays.
+    - **exact**: the same text, or the same values in all of `columns`. Without `keep` rows stream, and memory does not
+      grow with them.
     - **minhash**: texts whose n-grams of words overlap by `threshold` (Jaccard), in any case and with any punctuation.
       The overlap is estimated from `num_perm` hashes, to about 0.04 either way with 128 of them. What is known of a
       text lies on disk; memory grows by some 200 bytes a row. A text without spaces between its words (Chinese, say)
@@ -85,7 +86,7 @@ rule all:
 
     def run(self, options: Any, name: str | None, rows: Rows, work: Work) -> Rows:
         if options.method == "exact" and options.keep is None:
-            return Rows(rows.columns, lambda: _first_ones(options, rows))
+            return Rows(rows.columns, lambda: _first_ones(options, rows, work))
         return Rows(rows.columns, lambda: _best_ones(options, on_disk(rows, work), work))
 
 
@@ -110,19 +111,15 @@ def _check(options: Any) -> None:
             raise Wrong(f"`vectors` names one column, not {len(options.vectors)}", code="wrong-argument")
 
 
-def _first_ones(options: Any, rows: Rows) -> Iterator[pa.RecordBatch]:
+def _first_ones(options: Any, rows: Rows, work: Work) -> Iterator[pa.RecordBatch]:
     """The first of each, while rows stream by."""
     import pyarrow as pa
 
     digests = RowDigests(rows.columns, options.columns, options.text)
-    seen: set[bytes] = set()
-    for batch in rows.batches():
-        fresh = []
-        for digest in digests.of(batch):
-            fresh.append(digest is None or digest not in seen)
-            if digest is not None:
-                seen.add(digest)
-        yield batch if all(fresh) else batch.filter(pa.array(fresh))
+    with Seen(work.folder()) as seen:
+        for batch in rows.batches():
+            new = seen.are_new(digests.of(batch))
+            yield batch if all(new) else batch.filter(pa.array(new))
 
 
 def _best_ones(options: Any, spooled: Spooled, work: Work) -> Iterator[pa.RecordBatch]:

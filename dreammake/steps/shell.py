@@ -49,7 +49,7 @@ rule all:
         log = getattr(work, "log_path", None) or work.folder() / "log"
         begin, is_our_output = _state_of(str(log))
         words = [options.executable, "-c", options.command]
-        status = _run(words, str(work.path(".")), None if is_our_output else str(log), work.meanwhile)
+        status = _run(words, str(work.path("")), None if is_our_output else str(log), work.meanwhile)
         if status != 0:
             _failed(status, Path(getattr(work, "log_path", log)), begin)
         return {}
@@ -59,7 +59,7 @@ def _run(words: list[str], folder: str, log: str | None, meanwhile: Callable[[],
     """Run a command in a folder, in a process group of its own, with its output added to a log (None: where ours goes).
     Gives its exit code, negative for a signal. posix_spawn knows no folder, so a shell changes to it where it is not
     ours."""
-    if not os.path.samefile(folder, os.curdir):
+    if folder != os.getcwd() and not os.path.samefile(folder, os.curdir):
         words = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', folder, *words]
     actions: list[tuple[object, ...]] = []
     if log is not None:
@@ -72,21 +72,20 @@ def _run(words: list[str], folder: str, log: str | None, meanwhile: Callable[[],
     environment = getattr(os.environb, "_data", os.environb)
     # An interrupt between the start of the command and the `try` below would leave it running for ever.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    process = 0
     try:
         process = os.posix_spawn(
             words[0], words, environment, file_actions=actions, setpgroup=0, setsigmask=[], setsigdef=[signal.SIGINT]
         )
+    except OSError as error:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        fail("command-failed", f"`{words[0]}` cannot be started: {error.strerror}", exit_code=1)
+    try:
         meanwhile()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    except OSError as error:
-        fail("command-failed", f"`{words[0]}` cannot be started: {error.strerror}", exit_code=1)
     except BaseException:
         _end(process)
         raise
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def _state_of(log: str) -> tuple[int, bool]:

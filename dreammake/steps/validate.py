@@ -9,6 +9,7 @@ from dreammake.core.rows import Rows
 from dreammake.core.step import Columns, Look, Step, Work
 from dreammake.steps._columns import check_known
 from dreammake.steps._quality import Measures, listed, table_of
+from dreammake.steps._seen import Seen
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,7 +62,7 @@ class Validate(Step):
     characters, or of a list, and each row has to keep to it; what is null has none. A mean is over what is not null.
     Where there are no rows, shares are 0, and a mean is off.
 
-    Rows stream; for `duplicate_rate`, 100 bytes are held for each.
+    Rows stream.
     """
 
     example = """
@@ -107,10 +108,11 @@ rule all:
 
 
 def _checked(options: Any, rows: Rows, work: Work) -> Iterator[pa.RecordBatch]:
-    measures = Measures(options, rows.columns)
-    for batch in rows.batches():
-        measures.add(batch)
-        yield batch
+    with Seen(work.folder()) as seen:
+        measures = Measures(options, rows.columns, seen)
+        for batch in rows.batches():
+            measures.add(batch)
+            yield batch
     figures = list(measures.figures())
     table = table_of(figures)
     work.say(table)

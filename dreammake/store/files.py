@@ -97,7 +97,7 @@ def _gather(folder: str, prefix: str, above: frozenset[tuple[int, int]], found: 
 
 
 def _of_file(path: str) -> str:
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
