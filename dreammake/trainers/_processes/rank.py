@@ -45,9 +45,11 @@ class _RankTraining:
     checkpoints: Path
     base: str | Path
     gpus: int
+    nodes: int
     root: Path
     pipe: IO[str]
     answers: IO[str]
+    meeting: Path | None = None
 
     def path(self, path: str) -> Path:
         return self.root / path
@@ -147,6 +149,7 @@ def _training(order: Mapping[str, Any], folder: Path, pipe: IO[str], answers: IO
         checkpoints=Path(order["checkpoints"]),
         base=base if base.is_dir() else order["base"],
         gpus=order["gpus"],
+        nodes=order["machines"],
         root=Path(order["root"]),
         pipe=pipe,
         answers=answers,
