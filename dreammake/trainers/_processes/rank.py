@@ -121,7 +121,10 @@ def _meet(place: Path) -> None:
     on_cpu = not torch.accelerator.is_available()
     if on_cpu and ranks.sharded():
         _pretend_gpus()
-    if not on_cpu:
+    if on_cpu:
+        # Accelerate refuses several machines without it, and has no use for it: the ranks have met by then.
+        os.environ.setdefault("MASTER_ADDR", "none")
+    else:
         torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
     torch.distributed.init_process_group(
         "gloo" if on_cpu else "cuda:nccl,cpu:gloo" if torch.cuda.is_available() else None,
