@@ -110,7 +110,8 @@ def _dry_run(arguments: argparse.Namespace) -> int:
         from dreammake.cli.terminal import style_of, width_of
 
         print(draw_plan(plan, prompts, style=style_of(sys.stdout), width=width_of(sys.stdout)))
-    _warn_of(shortages(plan, pools_here(_jobs(arguments), _pools(arguments))))
+    executor = session.catalog.find("executors", arguments.executor)
+    _warn_of(shortages(plan, pools_here(_jobs(arguments), _pools(arguments), executor)))
     return 1 if arguments.check and plan.todo else 0
 
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dreammake.core.diagnostic import fail
+from dreammake.core.diagnostic import fail, first_line
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
@@ -76,8 +76,11 @@ def _config_file(folder: str | None, name: str) -> dict[str, Any]:
 
             values = yaml.safe_load(text)
     except Exception as error:
-        reason = str(error).splitlines()[0]
-        fail("bad-config-file", f"`{name}` is neither YAML nor JSON: {reason}", hint="write `name: value` lines")
+        fail(
+            "bad-config-file",
+            f"`{name}` is neither YAML nor JSON: {first_line(error)}",
+            hint="write `name: value` lines",
+        )
     if values is None:
         return {}
     if not isinstance(values, dict):

@@ -92,3 +92,9 @@ class Errors:
 def _by_place(diagnostic: Diagnostic) -> tuple[str, int]:
     span = diagnostic.span
     return (span.path, span.start) if span else ("", -1)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, in one line of at most 200 characters and without a full stop."""
+    line = next(iter(str(error).strip().splitlines()), "").rstrip(".") or type(error).__name__
+    return line if len(line) <= 200 else line[:199] + "…"

@@ -55,7 +55,11 @@ class Work(Protocol):
     inputs: tuple[Put, ...]
     outputs: tuple[Put, ...]
     gpus: tuple[str, ...]
-    """The ids of the GPUs that the job has."""
+    """The ids of the GPUs that the job has, on each of its machines."""
+    nodes: int
+    """How many machines the job has: this one is the first."""
+    meeting: Path | None
+    """A folder that all of them see, where it has several."""
 
     def open(self, path: str) -> Rows:
         """The rows of an input dataset. They can be read again, and know their count."""

@@ -26,7 +26,11 @@ class Training(Protocol):
     """The base model: a hub name, or the folder on disk when it is a target, a local model or the embedded one."""
 
     gpus: int
-    """How many GPUs the job has: `resources: gpus: N`."""
+    """How many GPUs the job has on each machine: `resources: gpus: N`."""
+    nodes: int
+    """On how many machines it runs: `resources: nodes: N`."""
+    meeting: Path | None
+    """A folder that all of its machines see, where it has several."""
 
     def path(self, path: str) -> Path:
         """Where a path of the project lies on disk: a model that an option names, a file with a reward function."""

@@ -44,6 +44,8 @@ class _Worker:
 class Local:
     """The executor `local`: at most as many workers as jobs run at once."""
 
+    nodes = 1
+
     class Options(OptionSet):
         """None: `-j` and the pools decide how many jobs run."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from dreammake.core.diagnostic import fail
+from dreammake.core.diagnostic import fail, first_line
 
 LOGIN = "set HF_TOKEN to a token that may write, or run `hf auth login`"
 AGAIN = "run the same command again: what was sent is not sent twice"
@@ -56,15 +56,14 @@ def no_token() -> NoReturn:
 
 
 def _bad_name(repo: str, error: Exception) -> NoReturn:
-    why = str(error).splitlines()[0].rstrip(".")
+    why = first_line(error)
     fail("bad-repo-name", f"`{repo}` is no name of a repository: {why}", hint="write it as org/name: --to me/tweets")
 
 
 def _unreachable(endpoint: str, error: BaseException) -> NoReturn:
-    why = str(error).splitlines()[0] if str(error) else type(error).__name__
     fail(
         "hub-unreachable",
-        f"the connection to {endpoint} failed: {why}",
+        f"the connection to {endpoint} failed: {first_line(error)}",
         hint=f"check the network, and HF_ENDPOINT where it is set; then {AGAIN}",
         exit_code=1,
     )

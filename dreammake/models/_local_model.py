@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dreammake.core.diagnostic import DreamError, fail
+from dreammake.core.diagnostic import DreamError, fail, first_line
 from dreammake.core.embedded import EMBEDDED, base_folder, base_named_by, needed_gguf
 from dreammake.core.engine import EngineContext
 from dreammake.core.hosted_model import hosted_in
@@ -182,9 +182,3 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     said = str(error)
     return isinstance(error, RuntimeError) and ("can't allocate memory" in said or "not enough memory" in said)
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line of at most 200 characters."""
-    line = next(iter(str(error).strip().splitlines()), "").rstrip(".") or type(error).__name__
-    return line if len(line) <= 200 else line[:199] + "…"

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dreammake.core.diagnostic import fail
+from dreammake.core.diagnostic import fail, first_line
 from dreammake.core.engine import Answer, Ask, EngineContext, Failure
 from dreammake.core.options import Bool, Choice, Int, OptionSet, Str
 from dreammake.core.values import ModelSpec
-from dreammake.models._local_model import content_of, first_line, is_out_of_memory, opening, source_of
+from dreammake.models._local_model import content_of, is_out_of_memory, opening, source_of
 
 Done = Callable[[Answer], None]
 Asked = tuple[Ask, Done]

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dreammake.core.diagnostic import first_line
 from dreammake.core.engine import Answer, Ask, EngineContext, Failure, ModelOptions
 from dreammake.core.fingerprint import canonical
 from dreammake.core.options import Anything, Bool, Choice, Int, Str
 from dreammake.core.options import Path as PathOption
 from dreammake.core.values import NOTHING, ModelSpec
 from dreammake.models._completion import read_completion
-from dreammake.models._local_model import content_of, first_line, is_out_of_memory, open_chat_model
+from dreammake.models._local_model import content_of, is_out_of_memory, open_chat_model
 from dreammake.models._rows import Ends, Row, Sampler, ended_text, row_of
 
 BATCH = 64

@@ -110,7 +110,8 @@ class AtMost:
         if step.kind.named != "method":
             return None if count is None else count * step.kind.asks(options)
         measured = next((put.path for put in job.inputs if put.name == "eval"), None)
-        processes = (job.setting("resources") or {}).get("gpus") or 1
+        resources = job.setting("resources") or {}
+        processes = (resources.get("gpus") or 1) * (resources.get("nodes") or 1)
         size = Size(count, 0 if measured is None else self.rows(measured), processes)
         trainer: type[Trainer] = self._graph.catalog.find("trainers", step.name or "")
         return trainer.judged(options, size)

@@ -32,7 +32,9 @@ class Pools:
     memory: int | None = None
     """Bytes."""
     gpus: tuple[str, ...] = ()
-    """Ids, as CUDA_VISIBLE_DEVICES writes them."""
+    """Ids, as CUDA_VISIBLE_DEVICES writes them; each machine has these."""
+    nodes: int = 1
+    """How many machines a job may have."""
     own: Mapping[str, int] = field(default_factory=dict)
     taken: dict[str, int] = field(default_factory=dict)
     free_gpus: list[str] = field(default_factory=list)
@@ -52,12 +54,12 @@ class Pools:
                     span,
                     hint=f"did you mean `{meant}`? For a pool of your own, say how much there is: --pool {name}=1",
                 )
-        if (nodes := wants.get("nodes", 1)) > 1:
+        if (nodes := wants.get("nodes", 1)) > self.nodes:
             fail(
                 "too-few-nodes",
-                f"`{target}` wants {nodes} machines, and this executor has one",
+                f"`{target}` wants {nodes} machines, and this executor has {self.nodes}",
                 span,
-                hint="leave `nodes` out of its `resources`, or take an executor that has several: `--executor`",
+                hint="lower `nodes` in its `resources`, or take an executor that has several: `--executor`",
             )
         if wants.get("gpus", 0) > len(self.gpus):
             fail(

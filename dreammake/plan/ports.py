@@ -132,7 +132,15 @@ Message = tuple[str, Done | Failed | Progressed]
 
 
 class Executor(Protocol):
-    """Runs jobs somewhere: the next thing after the plan. Local processes, a cluster, or nothing at all."""
+    """Runs jobs somewhere: the next thing after the plan. Local processes, a cluster, or nothing at all.
+
+    A job whose claim has `nodes: N` is one training on N machines. It runs on the first of them, with `meeting` in its
+    claim: an empty folder that all of them see, as they do the project. On each other one the executor runs
+    `python -m dreammake.trainers._processes.node MEETING NUMBER`, numbered from 1, and ends it with the job.
+    """
+
+    nodes: int
+    """How many machines a job may have."""
 
     def start(self, job: Job, claim: Mapping[str, Any], behind: str | None = None) -> None:
         """Begin a job. `claim` is what the pools gave it: `cpus`, `gpus` (a list of ids), `log` (a path). With

@@ -47,6 +47,8 @@ class JobWork:
         self.inputs = job.inputs
         self.outputs = job.outputs
         self.gpus: tuple[str, ...] = tuple(claim.get("gpus", ()))
+        self.nodes: int = claim.get("nodes", 1)
+        self.meeting: Path | None = Path(claim["meeting"]) if "meeting" in claim else None
         self.meanwhile = meanwhile
         self._log = log
         self._root = root

@@ -167,7 +167,8 @@ class Building:
         return plan, selection
 
     def _pools(self) -> Pools:
-        return pools_here(self._options.jobs, self._options.pools)
+        executor = self._session.catalog.find("executors", self._options.executor)
+        return pools_here(self._options.jobs, self._options.pools, executor)
 
     def _rounds(self, plan: Plan, selection: Selection, signals: Signals) -> bool:
         """Build until no part of the graph is unknown. False where nothing was begun after all."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from dreammake.core.diagnostic import Diagnostic, DreamError
 from dreammake.plan.plan import Plan
@@ -13,9 +14,11 @@ from dreammake.plan.pool import Pools
 from dreammake.plan.resources import wants_of
 
 
-def pools_here(cpus: int | None, own: Mapping[str, int]) -> Pools:
-    """What jobs may take: so many CPUs (None: all), the memory, the GPUs, and the user's own pools."""
-    return Pools(cpus or len(os.sched_getaffinity(0)), _memory(), _gpus(), own)
+def pools_here(cpus: int | None, own: Mapping[str, int], executor: Any) -> Pools:
+    """What jobs may take: so many CPUs (None: all), the memory, the GPUs, as many machines as the executor's class
+    says (a plug-in may say nothing), and the user's own pools."""
+    nodes = getattr(executor, "nodes", 1)
+    return Pools(cpus or len(os.sched_getaffinity(0)), _memory(), _gpus(), nodes, own)
 
 
 def check_pools(plan: Plan, pools: Pools) -> None:

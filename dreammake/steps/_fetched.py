@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from dreammake.core.diagnostic import fail
+from dreammake.core.diagnostic import fail, first_line
 from dreammake.core.secrets import SECRETS
 from dreammake.core.step import Work
 from dreammake.steps._files import DataFile, format_of, is_pattern
@@ -50,7 +50,7 @@ def _copied(file: Any, folder: Path) -> tuple[str, Path]:
 def _missing(source: str, error: ImportError) -> NoReturn:
     fail(
         "missing-package",
-        f"{without_password(source)} cannot be fetched: {str(error).splitlines()[0]}",
+        f"{without_password(source)} cannot be fetched: {first_line(error)}",
         hint="pip install fsspec, and for s3:// s3fs, for gs:// gcsfs",
         exit_code=1,
     )

@@ -33,6 +33,8 @@ class _Training:
     checkpoints: Path
     base: str | Path
     gpus: int
+    nodes: int
+    meeting: Path | None
     work: Work
 
     def path(self, path: str) -> Path:
@@ -121,6 +123,8 @@ rule pluralizer:
                 checkpoints=work.checkpoint_folder(),
                 base=folder if folder is not None and folder.is_dir() else base,
                 gpus=len(work.gpus),
+                nodes=work.nodes,
+                meeting=work.meeting,
                 work=work,
             ),
         )

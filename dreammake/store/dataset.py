@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dreammake.core import features
-from dreammake.core.diagnostic import fail
+from dreammake.core.diagnostic import fail, first_line
 from dreammake.core.rows import Rows
 from dreammake.core.step import Spooled
 from dreammake.store.dataset_writer import DatasetFacts, sync_folder, write_dataset
@@ -57,7 +57,7 @@ class OpenedDataset(Spooled):
                     for batch in reader:
                         yield pa.record_batch(batch.columns, schema=schema)
             except (pa.ArrowInvalid, OSError) as error:
-                _damaged(self.folder, f"{file.name} cannot be read ({_first_line(error)})")
+                _damaged(self.folder, f"{file.name} cannot be read ({first_line(error)})")
 
 
 def open_dataset(folder: Path) -> OpenedDataset:
@@ -139,7 +139,7 @@ def _mapped(folder: Path, file: Path) -> tuple[pa.Schema, list[pa.RecordBatch]]:
         schema = features.for_stream(reader.schema)
         return schema, [pa.record_batch(batch.columns, schema=schema) for batch in reader]
     except (pa.ArrowInvalid, OSError) as error:
-        _damaged(folder, f"{file.name} cannot be read ({_first_line(error)})")
+        _damaged(folder, f"{file.name} cannot be read ({first_line(error)})")
 
 
 def _damaged(folder: Path, how: str) -> NoReturn:
@@ -149,7 +149,3 @@ def _damaged(folder: Path, how: str) -> NoReturn:
         hint="remove the folder and build again, or copy it anew",
         exit_code=1,
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dreammake.core.diagnostic import DreamError
+from dreammake.core.diagnostic import DreamError, first_line
 from dreammake.store.answer_lines import NAME, newest, take_answers, write_answers
 from dreammake.store.archive import read_manifest, unpack, write_archive
 from dreammake.store.cache_files import NOTE, cache_files
@@ -110,6 +110,5 @@ class SharedAnswers:
         try:
             return work()
         except Exception as error:  # whatever the library of a bucket raises
-            said = str(error).splitlines()[0] if str(error) else type(error).__name__
-            self._tell(f"warning: the answers of the shared cache cannot be used: {said}")
+            self._tell(f"warning: the answers of the shared cache cannot be used: {first_line(error)}")
             return 0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dreammake.core.diagnostic import DreamError
+from dreammake.core.diagnostic import DreamError, first_line
 from dreammake.core.secrets import SECRETS
 from dreammake.store import files
 from dreammake.store.archive import unpack, write_archive
@@ -80,8 +80,7 @@ class SharedTargets:
 
     def _give_up(self, error: Exception) -> None:
         self._takes = self._gives = False
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        self._tell(f"warning: the shared cache cannot be used: {said}")
+        self._tell(f"warning: the shared cache cannot be used: {first_line(error)}")
 
 
 def _name(recipe: str) -> str:

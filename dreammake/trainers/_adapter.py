@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dreammake.core.diagnostic import DreamError, fail
+from dreammake.core.diagnostic import DreamError, fail, first_line
 from dreammake.core.spelling import did_you_mean
 from dreammake.trainers._options import generated
 
@@ -100,10 +100,9 @@ def opening(shown: str, base: str) -> Iterator[None]:
     except DreamError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         fail(
             "no-such-model",
-            f"the adapter {shown} cannot be put on {base}: {first.rstrip('.')}",
+            f"the adapter {shown} cannot be put on {base}: {first_line(error)}",
             hint="`adapter` is a folder that `train` made with `peft` on the same base, or such a name on the Hub",
             exit_code=1,
         )

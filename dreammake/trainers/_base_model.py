@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dreammake.core.diagnostic import fail
+from dreammake.core.diagnostic import fail, first_line
 from dreammake.core.embedded import base_folder, base_named_by
 from dreammake.core.spelling import nearest
 from dreammake.trainers import _adapter
@@ -99,10 +99,10 @@ def opening(base: str | Path, shown: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__).replace(str(base), shown)
+        first = first_line(error).replace(str(base), shown)
         fail(
             "no-such-model",
-            f"the base model {shown} cannot be opened: {first.rstrip('. ')}",
+            f"the base model {shown} cannot be opened: {first}",
             hint=_folder_nearby(base)
             or '`base` is a model folder, a name on the Hugging Face Hub, or "smollm2", the embedded model',
             exit_code=1,

@@ -109,10 +109,16 @@ def _legend(panel: Panel) -> Iterable[str]:
         yield f'<text class="eval" text-anchor="end" x="{right}" y="16">eval</text>'
 
 
+_SAME = 1e-300
+"""Numbers this near to each other have no power of ten between them that a float can tell from 0."""
+
+
 def ticks_of(low: float, high: float) -> list[float]:
     """Two to six round numbers from below `low` to above `high`."""
-    if low == high:
-        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+    if high - low < _SAME:
+        size = max(abs(low), abs(high))
+        around = (1 if size < _SAME else size) / 2
+        low, high = low - around, high + around
     rough = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(times * power for times in (1, 2, 2.5, 5, 10) if times * power >= rough * 0.999)

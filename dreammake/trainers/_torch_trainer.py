@@ -38,16 +38,17 @@ class TorchTrainer(Trainer):
         """Train and write `training.folder`: here, or in a process for each GPU of the job."""
         need(*self.packages)
         count = launch.rank_count(training)
-        if count > 1 and not self.spreads:
+        all_ = count * training.nodes
+        if all_ > 1 and not self.spreads:
             name = type(self).__name__.lower()
             fail(
                 "one-gpu-only",
-                f"`train {name}` runs on one GPU, and this job has {count}",
+                f"`train {name}` runs on one GPU, and this job has {all_}",
                 hint="say `resources: gpus: 1`",
                 exit_code=1,
             )
         strategy = self._strategy(options)
-        _beforehand.check(options, training, sharded_over=count if count > 1 and strategy == "fsdp" else 1)
+        _beforehand.check(options, training, sharded_over=all_ if all_ > 1 and strategy == "fsdp" else 1)
         if count:
             launch.launch(type(self), options, training, count, strategy)
         else:

@@ -34,6 +34,8 @@ class Training:
     checkpoints: Path
     base: str | Path
     gpus: int = 0
+    nodes: int = 1
+    meeting: Path | None = None
     errors: list[RowError] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)

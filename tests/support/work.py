@@ -28,6 +28,8 @@ class TestWork:
         self.errors: list[RowError] = []
         self.done: list[tuple[int, int | None]] = []
         self.gpus: tuple[str, ...] = ()
+        self.nodes = 1
+        self.meeting: Path | None = None
         self.pins: dict[str, str] = {}
 
     def columns(self, path: str) -> Columns | None:

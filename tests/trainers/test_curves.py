@@ -7,7 +7,7 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dreammake.trainers._curves import Panel, draw, panels_of, ticks_of
@@ -55,6 +55,8 @@ def test_names_are_text() -> None:
 
 
 @given(st.floats(-1e12, 1e12), st.floats(-1e12, 1e12))
+@example(0.0, 5e-324)
+@example(5e-324, 5e-324)
 def test_ticks_are_few_and_hold_all_values(one: float, other: float) -> None:
     low, high = sorted((one, other))
     ticks = ticks_of(low, high)

@@ -1,4 +1,4 @@
-"""A training in several processes: on the CPU, where they stand for GPUs, and on GPUs where there are some."""
+"""A training in several processes on the CPU, where they stand for GPUs; `test_gpus` has those."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dreammake.core.rows import Rows, batch_of
 from dreammake.trainers._processes import launch, rank
 from dreammake.trainers._torch_trainer import TorchTrainer
 from dreammake.trainers.sft import Sft
+from tests.support.alike import HALF, WHOLE, assert_alike, trained
 from tests.support.methods import facts_of
 from tests.support.project import Project
 from tests.support.ranks import Endless, Failing, Killed, Refusing
@@ -77,44 +78,12 @@ def two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(launch.CPU_RANKS, "2")
 
 
-HALF = {"per_device_train_batch_size": 2}
-"""The batch of each of two processes, where one has `WHOLE`."""
-WHOLE = {"per_device_train_batch_size": 4}
-
-
-def trained(folder: Path, **given: Any) -> Training:
-    training = training_in(folder)
-    Sft().run(sft_options(**PAIR_TEXTS, max_steps=2, **given), training)
-    return training
-
-
 @pytest.fixture(scope="module")
 def sharded(tmp_path_factory: pytest.TempPathFactory) -> Training:
     """All weights learned by two processes, each with a part of the model."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(launch.CPU_RANKS, "2")
-        return trained(tmp_path_factory.mktemp("sharded"), **HALF)
-
-
-def log_of(training: Training) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (training.folder / "training_log.jsonl").read_text().splitlines()]
-
-
-def assert_alike(ranks: Training, alone: Training) -> None:
-    """The losses agree to four decimals, and the models say the same."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    losses = [[entry["loss"] for entry in log_of(training)] for training in (ranks, alone)]
-    assert losses[0] == pytest.approx(losses[1], abs=5e-5)
-    assert [done for done, _, _ in ranks.steps] == [1, 2]
-    tokenizer = AutoTokenizer.from_pretrained(ranks.folder)
-    words = tokenizer("What is 3 and 3?", return_tensors="pt")
-    models = [AutoModelForCausalLM.from_pretrained(training.folder) for training in (ranks, alone)]
-    logits = [model(**words).logits for model in models]
-    assert logits[0].allclose(logits[1], atol=1e-3)
-    assert {file.name for file in ranks.folder.iterdir()} == {file.name for file in alone.folder.iterdir()}
-    answers = [model.generate(**words, max_new_tokens=8, do_sample=False) for model in models]
-    assert answers[0].equal(answers[1])
+        return trained(training_in(tmp_path_factory.mktemp("sharded")), **HALF)
 
 
 @pytest.mark.slow
@@ -126,15 +95,15 @@ def test_two_sharded_processes_learn_what_one_does(sharded: Training, tmp_path: 
     )
     assert all_ * 0.49 < mine < all_ * 0.51
     assert facts_of(sharded)["processes"] == 2
-    assert_alike(sharded, trained(tmp_path, **WHOLE))
+    assert_alike(sharded, trained(training_in(tmp_path), **WHOLE))
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("two")
 def test_two_whole_processes_learn_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ranks = trained(tmp_path / "ranks", **HALF, peft=LORA, merge=True)
+    ranks = trained(training_in(tmp_path / "ranks"), **HALF, peft=LORA, merge=True)
     monkeypatch.delenv(launch.CPU_RANKS)
-    alone = trained(tmp_path / "alone", **WHOLE, peft=LORA, merge=True)
+    alone = trained(training_in(tmp_path / "alone"), **WHOLE, peft=LORA, merge=True)
     assert "2 processes, each with the whole model (ddp)" in ranks.lines
     assert_alike(ranks, alone)
 
@@ -142,9 +111,9 @@ def test_two_whole_processes_learn_what_one_does(tmp_path: Path, monkeypatch: py
 @pytest.mark.slow
 def test_a_process_of_its_own_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One GPU: its training has a process too, so that the GPU's memory is free when it ends."""
-    here = trained(tmp_path / "here", peft=LORA)
+    here = trained(training_in(tmp_path / "here"), peft=LORA)
     monkeypatch.setenv(launch.CPU_RANKS, "1")
-    there = trained(tmp_path / "there", peft=LORA)
+    there = trained(training_in(tmp_path / "there"), peft=LORA)
     assert digests(there.folder) == digests(here.folder)
     assert there.steps[0][0] == 1
     assert not list(there.checkpoints.iterdir())
@@ -157,7 +126,7 @@ def test_sharded_processes_go_on_from_their_checkpoint(sharded: Training, tmp_pa
     stopped.stop_at = 2
     with pytest.raises(KeyboardInterrupt):
         Sft().run(sft_options(**PAIR_TEXTS, **HALF, max_steps=2, save_steps=1), stopped)
-    again = trained(tmp_path, **HALF, save_steps=1)
+    again = trained(training_in(tmp_path), **HALF, save_steps=1)
     assert again.told == ["going on from step 1"]
     assert digests(again.folder) == digests(sharded.folder)
 
@@ -243,29 +212,3 @@ def children(parent: int | None = None) -> list[int]:
     """The processes that a process started itself."""
     of = parent or os.getpid()
     return [int(child) for child in Path(f"/proc/{of}/task/{of}/children").read_text().split()]
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"bf16": True},
-        {"bf16": True, "peft": LORA},
-        {"peft": LORA, "quantization": "nf4", "bf16": True},
-        {"strategy": "ddp"},
-    ],
-)
-def test_one_gpu_and_all_of_them(tmp_path: Path, given: dict[str, Any]) -> None:
-    """The losses of N GPUs are those of one, as far as bfloat16 goes; the folder opens."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    count = torch.cuda.device_count()
-    one, all_ = (training_in(tmp_path / name) for name in ("one", "all"))
-    one.gpus, all_.gpus = 1, count
-    Sft().run(sft_options(**PAIR_TEXTS, **given, per_device_train_batch_size=2 * count), one)
-    Sft().run(sft_options(**PAIR_TEXTS, **given, per_device_train_batch_size=2), all_)
-    losses = [[entry["loss"] for entry in log_of(training)] for training in (one, all_)]
-    assert losses[0] == pytest.approx(losses[1], rel=2e-2 if given.get("bf16") else 1e-3)
-    if "peft" not in given:
-        assert AutoModelForCausalLM.from_pretrained(all_.folder) is not None

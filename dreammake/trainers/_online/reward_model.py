@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dreammake.core.diagnostic import fail
+from dreammake.core.diagnostic import fail, first_line
 from dreammake.core.embedded import base_folder, base_named_by
 from dreammake.core.trainer import Training
 from dreammake.trainers._base_model import is_adapter
@@ -32,10 +32,9 @@ class ModelReward:
             self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(opened)
             self._model = _opened(opened, path, dtype, training)
         except (OSError, ValueError) as error:
-            first = next(iter(str(error).strip().splitlines()), type(error).__name__)
             fail(
                 "no-such-model",
-                f"the reward model {path} cannot be opened: {first.rstrip('.')}",
+                f"the reward model {path} cannot be opened: {first_line(error)}",
                 hint="`reward_model` is a model that `train reward` made, or any sequence classification model",
                 exit_code=1,
             )

@@ -2,29 +2,26 @@
 
 This process reads the rows once and puts them down as Arrow files, starts the ranks (`rank`), passes on what they say,
 and asks a judge for them. There is no launcher and no port to choose: the ranks meet at a file. A rank that fails takes
-the others with it.
+the others with it. Where the job has several machines, this runs on the first one, and `node` on each of the others.
 
-    launch/order.json      what to train: method, options, base, columns, paths
-    launch/train-0.arrow   the rows, a file for each run of batches of one schema
-    launch/meeting         where the ranks find each other
+    order.json      what to train: method, options, base, columns, paths; written last
+    train-0.arrow   the rows, a file for each run of batches of one schema
+    meeting         where the ranks find each other
+    failed-1.json   what failed on another machine
 """
 
 from __future__ import annotations
 
 import json
 import os
-import selectors
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from dreammake.core.diagnostic import Diagnostic, DreamError, fail
 from dreammake.core.judgement import told
@@ -33,34 +30,40 @@ from dreammake.core.rows import Rows
 from dreammake.core.step import RowError
 from dreammake.core.trainer import Trainer, Training
 from dreammake.core.values import ModelSpec, models_in, to_json
+from dreammake.trainers._processes import crew
+from dreammake.trainers._processes.crew import Crew, Rank, write_whole
 
 CPU_RANKS = "DREAMMAKE_CPU_RANKS"
 """So many processes on the CPU stand for GPUs: for tests, and to try a Dreamfile where there is no GPU."""
-GRACE = 3.0
-"""Seconds after a failure in which the other ranks may still say what happened to them."""
+
+Failure = Mapping[str, Any]
 
 
 def rank_count(training: Training) -> int:
-    """In how many processes of their own a training runs; 0: in this one. Even one GPU has one: its memory is free when
-    the process ends, which it is not where a worker lives on."""
+    """In how many processes of their own a training runs on each of its machines; 0: in this one. Even one GPU has one:
+    its memory is free when the process ends, which it is not where a worker lives on."""
     return training.gpus or int(os.environ.get(CPU_RANKS) or 0)
 
 
 def launch(method: type[Trainer], options: OptionSet, training: Training, count: int, strategy: str) -> None:
-    """Train in `count` ranks. Raises DreamError where one of them fails."""
-    folder = training.checkpoints / "launch"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        _write_order(method, options, training, folder)
-        with ExitStack() as stack:
-            ranks = [stack.enter_context(_Rank.start(number, count, folder, strategy)) for number in range(count)]
-            _follow(ranks, _Parent(training, {judge.name: judge for judge in models_in([*options.values.values()])}))
-    finally:
+    """Train in `count` ranks on each machine. Raises DreamError where one of them fails."""
+    ours = Crew(0, training.nodes, count, strategy)
+    folder = training.meeting or training.checkpoints / "launch"
+    if training.meeting is None:
         shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    try:
+        _write_order(method, options, training, ours, folder)
+        judges = {judge.name: judge for judge in models_in([*options.values.values()])}
+        failures = crew.run(ours, folder, partial(_pass_on, training=training, judges=judges))
+        if failures:
+            _fail(min([*failures, *_failed_elsewhere(ours, folder)], key=_guilt), ours.count, training)
+    finally:
+        if training.meeting is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write_order(method: type[Trainer], options: OptionSet, training: Training, folder: Path) -> None:
+def _write_order(method: type[Trainer], options: OptionSet, training: Training, ours: Crew, folder: Path) -> None:
     order = {
         "method": [method.__module__, method.__qualname__],
         "options": to_json({name: told(value) for name, value in options.values.items()}),
@@ -71,8 +74,11 @@ def _write_order(method: type[Trainer], options: OptionSet, training: Training, 
         "base": str(training.base),
         "root": str(training.path("")),
         "gpus": training.gpus,
+        "machines": ours.machines,
+        "ranks": ours.ranks,
+        "strategy": ours.strategy,
     }
-    (folder / "order.json").write_text(json.dumps(order), encoding="utf-8")
+    write_whole(order, folder / "order.json")
 
 
 def _put_down(rows: Rows, folder: Path, name: str) -> dict[str, Any]:
@@ -90,132 +96,8 @@ def _put_down(rows: Rows, folder: Path, name: str) -> dict[str, Any]:
     return {"columns": list(rows.columns), "files": files, "count": count}
 
 
-@dataclass(slots=True)
-class _Rank:
-    """One running process of a training, the lines that it sends, and those that it is sent."""
-
-    number: int
-    process: subprocess.Popen[bytes]
-    said: IO[bytes]
-    told: IO[bytes]
-    failure: Mapping[str, Any] | None = None
-    began: bytearray = field(default_factory=bytearray)
-
-    @classmethod
-    def start(cls, number: int, count: int, folder: Path, strategy: str) -> _Rank:
-        said, says = os.pipe()
-        hears, told = os.pipe()
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "dreammake.trainers._processes.rank",
-            str(folder),
-            str(says),
-            str(hears),
-            str(os.getpid()),
-        ]
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                pass_fds=(says, hears),
-                env={**os.environ, **_environment(number, count, strategy)},
-                # A group of its own, so that what it starts can be ended with it.
-                process_group=0,
-            )
-        finally:
-            os.close(says)
-            os.close(hears)
-        return cls(number, process, os.fdopen(said, "rb", buffering=0), os.fdopen(told, "wb"))
-
-    def __enter__(self) -> _Rank:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End it, with all that it started."""
-        with suppress(OSError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.said.close()
-        with suppress(BrokenPipeError):
-            self.told.close()
-
-    def read(self) -> Iterator[Mapping[str, Any]] | None:
-        """The messages that came, or None after the last one."""
-        data = self.said.read(1 << 16)
-        if not data:
-            return None
-        *lines, rest = bytes(self.began + data).split(b"\n")
-        self.began[:] = rest
-        return (json.loads(line) for line in lines)
-
-    def answer(self, message: Mapping[str, Any]) -> None:
-        """Send one line. A rank that is gone hears nothing; that it is, shows where it is read from."""
-        with suppress(BrokenPipeError):
-            self.told.write(json.dumps(message).encode() + b"\n")
-            self.told.flush()
-
-
-@dataclass(frozen=True, slots=True)
-class _Parent:
-    """What this process does for the ranks: they are heard by `training`, and ask the `judges`, by name, through it."""
-
-    training: Training
-    judges: Mapping[str, ModelSpec]
-
-
-def _environment(number: int, count: int, strategy: str) -> dict[str, str]:
-    """What torch and accelerate read; a training of one rank is no distributed one. A rank imports what this process
-    can."""
-    paths = {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
-    if count == 1:
-        return paths
-    made: dict[str, Any] = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
-    threads = os.environ.get("OMP_NUM_THREADS") or max(1, len(os.sched_getaffinity(0)) // count)
-    made |= {"OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"}
-    environment = paths | {name: str(value) for name, value in made.items()}
-    if strategy == "fsdp":
-        environment |= {
-            "ACCELERATE_USE_FSDP": "true",
-            "FSDP_VERSION": "2",
-            "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
-            "FSDP_RESHARD_AFTER_FORWARD": "true",
-            "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
-            "FSDP_CPU_RAM_EFFICIENT_LOADING": "false",
-        }
-    return environment
-
-
-def _follow(ranks: Sequence[_Rank], parent: _Parent) -> None:
-    """Pass on what the ranks say until all have ended well. Raises DreamError when one has not."""
-    with selectors.DefaultSelector() as selector:
-        for rank in ranks:
-            selector.register(rank.said, selectors.EVENT_READ, rank)
-        until: float | None = None
-        while selector.get_map() and (until is None or time.monotonic() < until):
-            for key, _ in selector.select(None if until is None else max(0.0, until - time.monotonic())):
-                if not _hear(key.data, parent):
-                    selector.unregister(key.fileobj)
-                if key.data.failure is not None and until is None:
-                    until = time.monotonic() + GRACE
-    failed = [rank for rank in ranks if rank.failure is not None]
-    if failed:
-        _fail(min(failed, key=_guilt), len(ranks), parent.training)
-
-
-def _hear(rank: _Rank, parent: _Parent) -> bool:
-    """Pass on what a rank says now. False where it has ended."""
-    messages = rank.read()
-    for message in messages or ():
-        _pass_on(message, rank, parent)
-    if messages is None and rank.process.wait() and rank.failure is None:
-        rank.failure = {"killed": -rank.process.returncode}
-    return messages is not None
-
-
-def _pass_on(message: Mapping[str, Any], rank: _Rank, parent: _Parent) -> None:
-    training = parent.training
+def _pass_on(message: Mapping[str, Any], rank: Rank, *, training: Training, judges: Mapping[str, ModelSpec]) -> None:
+    """Do what the first rank says: it is heard by `training`, and asks the `judges`, by name, through it."""
     match message:
         case {"say": line}:
             training.say(line)
@@ -226,20 +108,26 @@ def _pass_on(message: Mapping[str, Any], rank: _Rank, parent: _Parent) -> None:
         case {"error": fields}:
             training.error(RowError(**fields))
         case {"questions": questions, "judge": name, "scale": scale}:
-            rank.answer({"scores": list(training.scores(parent.judges[name], questions, scale))})
-        case {"failed": failure}:
-            rank.failure = failure
+            rank.answer({"scores": list(training.scores(judges[name], questions, scale))})
 
 
-def _guilt(rank: _Rank) -> tuple[int, float]:
+def _failed_elsewhere(ours: Crew, folder: Path) -> Sequence[Failure]:
+    """What failed on other machines, which have a moment to put it down."""
+    if ours.machines == 1:
+        return []
+    until = time.monotonic() + 2 * crew.GRACE
+    while not (found := [*folder.glob("failed-*.json")]) and time.monotonic() < until:
+        time.sleep(0.1)
+    return [failure for place in found for failure in json.loads(place.read_text(encoding="utf-8"))]
+
+
+def _guilt(failure: Failure) -> tuple[int, float]:
     """The lowest is what the others failed of: a rank that is killed or fails leaves them waiting for it."""
-    assert rank.failure is not None
-    return (2 if rank.failure.get("left_alone") else 1 if "killed" in rank.failure else 0), rank.failure.get("at", 0.0)
+    return (2 if failure.get("left_alone") else 1 if "killed" in failure else 0), failure.get("at", 0.0)
 
 
-def _fail(rank: _Rank, count: int, training: Training) -> None:
-    failure: Mapping[str, Any] = rank.failure or {}
-    name = f"process {rank.number + 1} of {count} of this training"
+def _fail(failure: Failure, count: int, training: Training) -> None:
+    name = f"process {failure['rank'] + 1} of {count} of this training"
     if "killed" in failure:
         status = failure["killed"]
         how = f"was killed ({signal.Signals(status).name})" if status > 0 else f"ended with status {-status}"

@@ -45,9 +45,11 @@ class _RankTraining:
     checkpoints: Path
     base: str | Path
     gpus: int
+    nodes: int
     root: Path
     pipe: IO[str]
     answers: IO[str]
+    meeting: Path | None = None
 
     def path(self, path: str) -> Path:
         return self.root / path
@@ -119,7 +121,10 @@ def _meet(place: Path) -> None:
     on_cpu = not torch.accelerator.is_available()
     if on_cpu and ranks.sharded():
         _pretend_gpus()
-    if not on_cpu:
+    if on_cpu:
+        # Accelerate refuses several machines without it, and has no use for it: the ranks have met by then.
+        os.environ.setdefault("MASTER_ADDR", "none")
+    else:
         torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
     torch.distributed.init_process_group(
         "gloo" if on_cpu else "cuda:nccl,cpu:gloo" if torch.cuda.is_available() else None,
@@ -147,6 +152,7 @@ def _training(order: Mapping[str, Any], folder: Path, pipe: IO[str], answers: IO
         checkpoints=Path(order["checkpoints"]),
         base=base if base.is_dir() else order["base"],
         gpus=order["gpus"],
+        nodes=order["machines"],
         root=Path(order["root"]),
         pipe=pipe,
         answers=answers,
