@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreammake.core.diagnostic import fail
@@ -11,6 +13,8 @@ from dreammake.core.rows import Rows, from_dicts
 from dreammake.core.step import RowError
 from dreammake.core.trainer import Training
 from dreammake.core.values import Template
+from dreammake.trainers._arrow_files import put_down
+from dreammake.trainers._processes import ranks
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -20,6 +24,8 @@ Render = Callable[[Row], Any]
 
 ROW = "row"
 """The column of training examples that says which row they are of, by its number from 0."""
+EXAMPLES = "examples"
+"""The folder beside the checkpoints that holds the examples of the training that runs."""
 
 _ONE_COLUMN = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
@@ -116,18 +122,30 @@ def leave_out(rows: Rows, numbers: Iterable[int], code: str, message: str, train
                 training.error(RowError(number, step, code, message, row, again=False))
 
 
-def dataset_of(columns: Sequence[str], examples: Iterable[dict[str, Any]], path: str) -> Dataset:
-    """The examples as a dataset in memory. Raises DreamError when there are none."""
-    import pyarrow as pa
-    from datasets import Dataset
+def dataset_of(columns: Sequence[str], examples: Iterable[dict[str, Any]], name: str, training: Training) -> Dataset:
+    """The examples as a dataset on disk, in files that `without_examples` removes; what is computed of it (tokens, say)
+    lies beside them. Raises DreamError when there are none."""
+    from datasets import Dataset, concatenate_datasets
 
-    batches = list(from_dicts(columns, examples).batches())
-    if not batches:
-        purpose = "measure the model on" if path == "eval" else "learn from"
+    files = ranks.of_first(lambda: _put_down(columns, examples, training.checkpoints / EXAMPLES, name))
+    if not files:
+        purpose = "measure the model on" if name == "eval" else "learn from"
         fail(
             "empty-dataset",
-            f"the `{path}` dataset has no rows, so there is nothing to {purpose}",
+            f"the `{name}` dataset has no rows, so there is nothing to {purpose}",
             hint="look at the rule that makes it: a filter may drop every row",
             exit_code=1,
         )
-    return Dataset(pa.Table.from_batches(batches))
+    parts = [Dataset.from_file(file) for file in files]
+    return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
+
+
+def without_examples(checkpoints: Path) -> None:
+    """Remove the examples of a training."""
+    shutil.rmtree(checkpoints / EXAMPLES, ignore_errors=True)
+
+
+def _put_down(columns: Sequence[str], examples: Iterable[dict[str, Any]], folder: Path, name: str) -> list[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    files, _ = put_down(from_dicts(columns, examples).batches(), folder, name)
+    return [str(folder / file) for file in files]

@@ -38,7 +38,7 @@ def labelled(method: str, options: Any, rows: Rows, training: Training, name: st
         found = value(row)
         return {"text": text(row), "labels": _several(found) if several else [_only(found)]}
 
-    return dataset_of(("text", "labels"), examples_of(rows, make, training, method), name)
+    return dataset_of(("text", "labels"), examples_of(rows, make, training, method), name, training)
 
 
 def _only(value: Any) -> str:

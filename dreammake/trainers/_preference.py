@@ -84,7 +84,9 @@ class PreferenceTrainer(TorchTrainer):
 
         def dataset(rows: Rows, path: str) -> Dataset:
             make = self.example_of(options, rows.columns, has_chat=start.has_chat)
-            return dataset_of((*self.columns_for(options), ROW), examples_of(rows, make, training, method), path)
+            return dataset_of(
+                (*self.columns_for(options), ROW), examples_of(rows, make, training, method), path, training
+            )
 
         data = Data(dataset(training.train, "train"), None if training.eval is None else dataset(training.eval, "eval"))
         trainer = self.trainer_of(start, data, options, training)

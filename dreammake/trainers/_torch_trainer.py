@@ -11,6 +11,7 @@ from dreammake.core.options import OptionSet, Wrong
 from dreammake.core.step import Columns
 from dreammake.core.trainer import Trainer, Training
 from dreammake.trainers import _beforehand, _trouble
+from dreammake.trainers._examples import without_examples
 from dreammake.trainers._noise import noise_to
 from dreammake.trainers._processes import launch
 
@@ -49,10 +50,14 @@ class TorchTrainer(Trainer):
             )
         strategy = self._strategy(options)
         _beforehand.check(options, training, sharded_over=all_ if all_ > 1 and strategy == "fsdp" else 1)
-        if count:
-            launch.launch(type(self), options, training, count, strategy)
-        else:
-            self.train_here(options, training)
+        without_examples(training.checkpoints)  # those of a training that was killed
+        try:
+            if count:
+                launch.launch(type(self), options, training, count, strategy)
+            else:
+                self.train_here(options, training)
+        finally:
+            without_examples(training.checkpoints)
 
     def train_here(self, options: Any, training: Training) -> None:
         """Train in this process."""

@@ -183,7 +183,7 @@ def _shape_of(options: OptionSet) -> _Shape:
 
 def _dataset(shape: _Shape, options: Any, rows: Rows, training: Training, name: str) -> Dataset:
     """Its columns are in the order that the losses want: texts first."""
-    return dataset_of(shape.options, _examples(shape, options, rows, training), name)
+    return dataset_of(shape.options, _examples(shape, options, rows, training), name, training)
 
 
 def _examples(shape: _Shape, options: Any, rows: Rows, training: Training) -> Iterator[dict[str, Any]]:

@@ -176,7 +176,7 @@ def _datasets(options: Any, training: Training, *, has_chat: bool) -> tuple[Data
 
     def dataset(rows: Rows, name: str) -> Dataset:
         columns, make = _example_of(options, rows.columns, has_chat=has_chat)
-        return dataset_of((*columns, ROW), examples_of(rows, make, training, "sft"), name)
+        return dataset_of((*columns, ROW), examples_of(rows, make, training, "sft"), name, training)
 
     return dataset(training.train, "train"), None if training.eval is None else dataset(training.eval, "eval")
 

@@ -86,7 +86,7 @@ def dataset_of_prompts(
             else:
                 yield {"prompt": prompt.messages if has_chat else prompt.plain, "row": prompt.number, "dataset": name}
 
-    return dataset_of(("prompt", "row", "dataset"), examples(), name)
+    return dataset_of(("prompt", "row", "dataset"), examples(), name, training)
 
 
 def _tokens(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> int:

@@ -19,7 +19,6 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from dreammake.core.rows import Rows
 from dreammake.core.step import RowError
 from dreammake.core.trainer import Trainer, Training
 from dreammake.core.values import ModelSpec, models_in, to_json
+from dreammake.trainers._arrow_files import put_down
 from dreammake.trainers._processes import crew
 from dreammake.trainers._processes.crew import Crew, Rank, write_whole
 
@@ -82,17 +82,8 @@ def _write_order(method: type[Trainer], options: OptionSet, training: Training, 
 
 
 def _put_down(rows: Rows, folder: Path, name: str) -> dict[str, Any]:
-    """Write rows as Arrow streams. Gives what `rank` opens them by."""
-    import pyarrow as pa
-
-    files: list[str] = []
-    count = 0
-    for schema, batches in groupby(rows.batches(), key=lambda batch: batch.schema):
-        files.append(f"{name}-{len(files)}.arrow")
-        with pa.ipc.new_stream(str(folder / files[-1]), schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-                count += batch.num_rows
+    """Write rows where the ranks read them. Gives what `rank` opens them by."""
+    files, count = put_down(rows.batches(), folder, name)
     return {"columns": list(rows.columns), "files": files, "count": count}
 
 
