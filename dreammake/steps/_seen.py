@@ -13,8 +13,8 @@ _IN_MEMORY = 20_000
 _CACHE = 4096
 """KiB of the file that SQLite holds."""
 _BITS = 1 << 26
-"""A bit is set for each digest that was met, so that a new one is mostly known as new without a look into the file: of a
-million rows, one in 65 needs it."""
+"""A bit is set for each digest that was met: where it is not, a digest is new, and the file need not be asked. Of the
+last of a million digests, one in 65 finds its bit set by another."""
 
 
 class Seen:
