@@ -187,16 +187,15 @@ class Builder:
     def _line_up(self) -> None:
         """Put jobs behind short ones that run, so that their worker need not wait for this loop. Only jobs that take
         one CPU and nothing else: the next one fits where the one before it was."""
-        for target, line in self._lines.items():
-            while self._ready and self._may_join(line, target):
-                _, behind = heapq.heappop(self._ready)
-                line.append(behind)
-                self._start(self.plan.verdicts[behind], {"cpus": 1}, behind=target)
+        for length in range(LINE_JOBS):
+            for target, line in self._lines.items():
+                if len(line) == length and self._ready and self._may_join(line, target):
+                    _, behind = heapq.heappop(self._ready)
+                    line.append(behind)
+                    self._start(self.plan.verdicts[behind], {"cpus": 1}, behind=target)
 
     def _may_join(self, line: Sequence[str], target: str) -> bool:
         """Would the best of the ready jobs do well to wait in this line?"""
-        if len(line) == LINE_JOBS:
-            return False
         before = [self.plan.verdicts[one].job for one in (target, *line)]
         if sum(self._seconds.get(job.rule.name, LINE_SECONDS) for job in before) >= LINE_SECONDS:
             return False
