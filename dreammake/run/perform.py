@@ -12,6 +12,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,9 +164,8 @@ class Performer:
             card = {**job.card, "target": put.path, "content": content, "rows": work.facts().get("rows")}
             (made / files.CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         _sync(made, is_folder)
-        if is_folder or not _replaced(made, target):
-            old = partial(keep_previous, state=self._state, target=put.path, content=content, remove=remove)
-            replace(made, Path(target), self._state / "tmp", is_folder, old)
+        old = partial(keep_previous, state=self._state, target=put.path, content=content, remove=remove)
+        replace(made, target, self._state / "tmp", is_folder, old)
         if put.path in job.card.get("protected", ()):
             _make_readonly(Path(target))
         return [put.path, content, files.signature(target) or ""]
@@ -209,19 +209,15 @@ def _sync(path: Path, is_folder: bool) -> None:
         os.close(file)
 
 
-def _replaced(made: Path, target: str) -> bool:
-    """Put a file at `target`, which is quick where its folder is there and no folder stands in its place."""
-    try:
-        os.replace(made, target)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return False
-    return True
-
-
 def replace(
-    made: Path, target: Path, trash: Path, is_folder: bool, discard: Callable[[Path], None] | None = None
+    made: Path, place: str | Path, trash: Path, is_folder: bool, discard: Callable[[Path], None] | None = None
 ) -> None:
-    """Put `made` at `target` by renames. What was there is gone only then; `discard` may take a folder instead."""
+    """Put `made` at a place by renames. What was there is gone only then; `discard` may take a folder instead."""
+    if not is_folder:
+        with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            os.replace(made, place)
+            return
+    target = Path(place)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):

@@ -14,7 +14,7 @@ _CACHE = 4096
 """KiB of the file that SQLite holds."""
 _BITS = 1 << 26
 """A bit is set for each digest that was met: where it is not, a digest is new, and the file need not be asked. Of the
-last of a million digests, one in 65 finds its bit set by another."""
+last of a million digests, one in 67 finds its bit set by another."""
 
 
 class Seen:

@@ -13,7 +13,6 @@ import pytest
 
 from dreammake.core.diagnostic import DreamError
 from dreammake.core.options import OptionSet
-from dreammake.trainers._processes import launch
 from tests.support.alike import HALF, WHOLE, assert_alike, trained
 from tests.support.methods import facts_of
 from tests.support.project import Project
@@ -21,11 +20,6 @@ from tests.support.ranks import Failing
 from tests.support.training import LORA, Training, training_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-
-@pytest.fixture(autouse=True)
-def one_rank_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(launch.CPU_RANKS, "1")
 
 
 @contextmanager

@@ -41,8 +41,9 @@ Failure = Mapping[str, Any]
 
 def rank_count(training: Training) -> int:
     """In how many processes of their own a training runs on each of its machines; 0: in this one. Even one GPU has one:
-    its memory is free when the process ends, which it is not where a worker lives on."""
-    return training.gpus or int(os.environ.get(CPU_RANKS) or 0)
+    its memory is free when the process ends, which it is not where a worker lives on. Machines without a GPU have one,
+    too."""
+    return training.gpus or int(os.environ.get(CPU_RANKS) or training.nodes > 1)
 
 
 def launch(method: type[Trainer], options: OptionSet, training: Training, count: int, strategy: str) -> None:
